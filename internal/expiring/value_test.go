@@ -1,0 +1,138 @@
+package expiring
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// clock is a time that only the test moves.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)} }
+
+func TestGetKeepsUntilMargin(t *testing.T) {
+	c := newClock()
+	var calls int32
+	v := New(func(context.Context) (int32, time.Time, error) {
+		return atomic.AddInt32(&calls, 1), c.Now().Add(time.Hour), nil
+	}, time.Minute, c.Now)
+	get := func() int32 {
+		t.Helper()
+		got, err := v.Get(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if get() != 1 || get() != 1 {
+		t.Error("a valid value was fetched again")
+	}
+	c.Advance(time.Hour - maxMargin)
+	if get() != 2 {
+		t.Error("a value within its margin was handed out")
+	}
+}
+
+func TestGetRenewsAheadAndServesMeanwhile(t *testing.T) {
+	c := newClock()
+	var calls int32
+	renewed, release := make(chan struct{}), make(chan struct{})
+	v := New(func(context.Context) (int32, time.Time, error) {
+		n := atomic.AddInt32(&calls, 1)
+		if n == 2 {
+			close(renewed)
+			<-release
+		}
+		return n, c.Now().Add(time.Hour), nil
+	}, time.Minute, c.Now)
+	if _, err := v.Get(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	c.Advance(46 * time.Minute)
+	for range 5 {
+		if got, err := v.Get(context.Background()); got != 1 || err != nil {
+			t.Fatalf("while renewing: %d, %v; want the old value", got, err)
+		}
+	}
+	<-renewed
+	close(release)
+	c.Advance(14 * time.Minute) // the old value has ended: this Get joins the renewal or sees its outcome
+	if got, err := v.Get(context.Background()); got != 2 || err != nil {
+		t.Errorf("after renewal: %d, %v; want 2", got, err)
+	}
+}
+
+func TestGetServesWhileRenewalFails(t *testing.T) {
+	c := newClock()
+	down := errors.New("service down")
+	var calls atomic.Int32
+	v := New(func(context.Context) (string, time.Time, error) {
+		if calls.Add(1) > 1 {
+			return "", time.Time{}, down
+		}
+		return "old", c.Now().Add(time.Hour), nil
+	}, time.Minute, c.Now)
+	told := make(chan error, 1)
+	v.OnRefreshError = func(err error, _ time.Time) { told <- err }
+	for _, step := range []time.Duration{0, 46 * time.Minute} {
+		c.Advance(step)
+		if got, err := v.Get(context.Background()); got != "old" || err != nil {
+			t.Fatalf("got %q, %v", got, err)
+		}
+	}
+	if err := <-told; !errors.Is(err, down) {
+		t.Errorf("told of %v", err)
+	}
+	if got, err := v.Get(context.Background()); got != "old" || err != nil {
+		t.Errorf("after a failed renewal: %q, %v", got, err)
+	}
+	if n := calls.Load(); n != 2 {
+		t.Errorf("%d calls: a failed renewal was repeated without a pause", n)
+	}
+	c.Advance(14 * time.Minute)
+	if _, err := v.Get(context.Background()); !errors.Is(err, down) {
+		t.Errorf("past its end the value must not be used: %v", err)
+	}
+}
+
+func TestGetRefusesExpired(t *testing.T) {
+	c := newClock()
+	v := New(func(context.Context) (int, time.Time, error) { return 1, c.Now().Add(-time.Second), nil }, time.Minute, c.Now)
+	if _, err := v.Get(context.Background()); !errors.Is(err, ErrExpired) {
+		t.Errorf("got %v, want ErrExpired", err)
+	}
+}
+
+func TestForget(t *testing.T) {
+	c := newClock()
+	var calls int
+	v := New(func(context.Context) (int, time.Time, error) { calls++; return calls, c.Now().Add(time.Hour), nil }, time.Minute, c.Now)
+	first, _ := v.Get(context.Background())
+	v.Forget(func(got int) bool { return got != first })
+	if got, _ := v.Get(context.Background()); got != 1 {
+		t.Errorf("Forget dropped another value: %d", got)
+	}
+	v.Forget(func(got int) bool { return got == first })
+	if got, _ := v.Get(context.Background()); got != 2 {
+		t.Errorf("Forget kept the value: %d", got)
+	}
+}

@@ -1,0 +1,2 @@
+// Package flight collapses identical calls in flight into one.
+package flight
