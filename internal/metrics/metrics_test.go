@@ -1,0 +1,57 @@
+package metrics
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+func scrape(t *testing.T, m *Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != 200 {
+		t.Fatalf("status %d", w.Code)
+	}
+	return w.Body.String()
+}
+
+// The names are what upstream v1.4.6 exposes for dashboards and alerts.
+func TestUpstreamNames(t *testing.T) {
+	m := New()
+	m.VerifyRequest(12 * time.Millisecond)
+	m.MutateRequest(12 * time.Millisecond)
+	m.Verifier("notation", "ns", 12*time.Millisecond, true, false)
+	m.SystemError("undetermined")
+	m.RegistryRequest("registry.example.com", 200)
+	m.ContentCache(true)
+	text := scrape(t, m)
+	for _, line := range []string{
+		`ratify_verification_request_millisecond_bucket{le="30"} 1`,
+		`ratify_mutation_request_millisecond_sum 12`,
+		`ratify_verifier_duration_millisecond_count{error="false",success="true",verifier="notation",workload_namespace="ns"} 1`,
+		`ratify_system_error_count_total{error="undetermined",workload_namespace=""} 1`,
+		`ratify_registry_request_count_total{registry_host="registry.example.com",status_code="200",workload_namespace=""} 1`,
+		`ratify_blob_cache_count_total{hit="true",workload_namespace=""} 1`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("missing %s", line)
+		}
+	}
+}
+
+func TestHostsAreBounded(t *testing.T) {
+	m := New()
+	for i := range 3 * maxHosts {
+		m.RegistryRequest(fmt.Sprintf("host-%d", i), 200)
+	}
+	text := scrape(t, m)
+	if n := strings.Count(text, "\nratify_registry_request_count_total{"); n != maxHosts+1 {
+		t.Errorf("%d hosts, want %d and %q", n, maxHosts, otherHosts)
+	}
+	if !strings.Contains(text, fmt.Sprintf(`registry_host="other",status_code="200",workload_namespace=""} %d`, 2*maxHosts)) {
+		t.Error("the other hosts are not counted together")
+	}
+}

@@ -1,0 +1,111 @@
+package gatekeeper
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	readHeaderTimeout = 5 * time.Second
+	// readTimeout bounds reading a request of at most maxRequestBytes.
+	readTimeout = 10 * time.Second
+	idleTimeout = 90 * time.Second
+	// drainTimeout is longer than any request may take, and shorter than the 30 s that Kubernetes leaves a pod to end.
+	drainTimeout   = 10 * time.Second
+	maxHeaderBytes = 64 << 10
+)
+
+// Server serves a handler to Gatekeeper.
+type Server struct {
+	Handler http.Handler
+	// CertDir holds tls.crt and tls.key. Without it the server speaks plain HTTP.
+	CertDir string
+	// ClientCAFile is the CA of the certificates that clients must have. Without it every client is let in.
+	ClientCAFile string
+	Log          *slog.Logger
+}
+
+// Serve answers on listener until ctx ends, then lets the requests in flight finish. It closes listener.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	if s.CertDir == "" {
+		if s.ClientCAFile != "" {
+			_ = listener.Close()
+			return errors.New("--ca-cert-file needs --cert-dir: clients are identified over TLS only")
+		}
+		return serve(ctx, s.Handler, listener, s.Log)
+	}
+	config, watcher, err := newTLS(s.CertDir, s.ClientCAFile, s.Log)
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group errgroup.Group
+	group.Go(func() error {
+		defer cancel()
+		if err := watcher.Start(ctx); err != nil {
+			return fmt.Errorf("watch the server's certificate: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		defer cancel()
+		return serve(ctx, s.Handler, tls.NewListener(listener, config), s.Log)
+	})
+	return group.Wait()
+}
+
+// ServeHTTP answers on listener over plain HTTP until ctx ends, for health and metrics. It closes listener.
+func ServeHTTP(ctx context.Context, handler http.Handler, listener net.Listener, log *slog.Logger) error {
+	return serve(ctx, handler, listener, log)
+}
+
+func serve(ctx context.Context, handler http.Handler, listener net.Listener, log *slog.Logger) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	drained := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		drained <- server.Shutdown(ctx)
+	})
+	err := server.Serve(listener)
+	if stop() { // Serve failed before ctx ended
+		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
+	}
+	if err := <-drained; err != nil {
+		return fmt.Errorf("requests on %s did not finish within %s: %w", listener.Addr(), drainTimeout, err)
+	}
+	return nil
+}
+
+// HealthHandler answers /healthz, always, and /readyz, once ready returns nil.
+func HealthHandler(ready func() error) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := ready(); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}

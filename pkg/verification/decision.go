@@ -1,0 +1,104 @@
+package verification
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ratify-project/ratify/pkg/common"
+	"github.com/ratify-project/ratify/pkg/executor/types"
+	policytypes "github.com/ratify-project/ratify/pkg/policyprovider/types"
+	"github.com/ratify-project/ratify/pkg/verifier"
+	verifiertypes "github.com/ratify-project/ratify/pkg/verifier/types"
+)
+
+// finding is what was found out about one referrer.
+type finding struct {
+	// report is a verifier.VerifierResult for the JSON policy and a types.NestedVerifierReport for Rego policies.
+	report any
+	// err says why the report tells less than there is to know; it counts as a failure there.
+	err error
+}
+
+// findings are those about one subject, in the order of its referrers.
+type findings []finding
+
+func (f findings) reports() []any {
+	reports := make([]any, len(f))
+	for i := range f {
+		reports[i] = f[i].report
+	}
+	return reports
+}
+
+// succeeded returns the reports of a JSON policy as if what could not be found out had been found good.
+func (f findings) succeeded() []any {
+	reports := f.reports()
+	for i := range f {
+		if result, ok := f[i].report.(verifier.VerifierResult); ok && f[i].err != nil {
+			result.IsSuccess = true
+			reports[i] = result
+		}
+	}
+	return reports
+}
+
+func (f findings) undetermined() error {
+	var errs []error
+	for i := range f {
+		if f[i].err != nil {
+			errs = append(errs, f[i].err)
+		}
+	}
+	return join(errs)
+}
+
+// decide asks the policy what the findings amount to.
+//
+// What could not be found out counts as a failure. The policy's word then stands only if it would be the same had all of that
+// been found good: under "any", one good signature is enough whatever the others are, and under "all" one bad signature is.
+// A Rego policy reads more of a report than its success, so that what-if is asked of the JSON policy only.
+func (r *run) decide(ctx context.Context, subject common.Reference, found findings) Verdict {
+	v := Verdict{Subject: subject.Original, Digest: subject.Digest, PolicyType: r.policyType, Reports: found.reports()}
+	satisfied := r.scope.Policy.OverallVerifyResult(ctx, v.Reports)
+	if err := found.undetermined(); err != nil {
+		if r.policyType != policytypes.ConfigPolicy || r.scope.Policy.OverallVerifyResult(ctx, found.succeeded()) != satisfied {
+			v.Err = outOfTime(err)
+			return v
+		}
+	}
+	v.Outcome = Refused
+	if satisfied {
+		v.Outcome = Verified
+	}
+	return v
+}
+
+// refusal is why a subject is refused of which there is nothing for the policy to read.
+type refusal struct{ message, reason, remediation string }
+
+func refuse(policyType, subject string, why refusal) Verdict {
+	v := Verdict{Outcome: Refused, Subject: subject, PolicyType: policyType}
+	result := verifier.VerifierResult{Subject: subject, Message: why.message, ErrorReason: why.reason, Remediation: why.remediation}
+	if policyType == policytypes.RegoPolicy {
+		v.Reports = []any{types.NestedVerifierReport{
+			Subject:         subject,
+			VerifierReports: []verifiertypes.VerifierResult{verifiertypes.NewVerifierResult(result)},
+			NestedReports:   []types.NestedVerifierReport{},
+		}}
+	} else {
+		v.Reports = []any{result}
+	}
+	return v
+}
+
+// join makes one error of many, on one line.
+func join(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	joined := errs[0]
+	for _, err := range errs[1:] {
+		joined = fmt.Errorf("%w; %w", joined, err)
+	}
+	return joined
+}

@@ -1,0 +1,191 @@
+package verification
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/ratify-project/ratify/pkg/common"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
+)
+
+const (
+	// maxRemembered bounds the verdicts an Engine remembers. At some 2 KiB a verdict that is 16 MiB: a cluster of 8,000
+	// distinct images is larger than most.
+	maxRemembered = 8192
+	// maxSubjects bounds the subjects verified at once; the others wait within their own time. Each needs a few
+	// connections and less than 1 MiB.
+	maxSubjects = 256
+	// maxReferrers bounds the referrers verified at once for one subject, so that one image with hundreds of signatures
+	// leaves room for the others.
+	maxReferrers = 8
+)
+
+// Engine verifies subjects. Make one with NewEngine. An Engine is safe for concurrent use.
+type Engine struct {
+	options Options
+	current atomic.Pointer[generation]
+	slots   *semaphore.Weighted
+}
+
+// Options are an Engine's settings. The zero value is usable.
+type Options struct {
+	// VerdictTTL is how long a verdict is remembered; zero means not at all.
+	VerdictTTL time.Duration
+	// OnVerifier, if set, is told of each run of a verifier.
+	OnVerifier func(VerifierRun)
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// VerifierRun tells of one run of a verifier.
+type VerifierRun struct {
+	Verifier string
+	// Namespace is the namespace whose configuration was used.
+	Namespace string
+	Duration  time.Duration
+	Success   bool
+	// Err says why the verifier could not find out; nil if it did.
+	Err error
+}
+
+// generation is a Snapshot with all that was found out with it.
+type generation struct {
+	snapshot *Snapshot
+	inFlight *flight.Group[Verdict]
+	verdicts *lru.Cache[string, remembered]
+}
+
+type remembered struct {
+	verdict Verdict
+	until   time.Time
+}
+
+// NewEngine returns an Engine without configuration: every verdict is Undetermined until the first Load.
+func NewEngine(o Options) *Engine {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Engine{options: o, slots: semaphore.NewWeighted(maxSubjects)}
+}
+
+// Load makes s the configuration of all requests that start from now on.
+func (e *Engine) Load(s *Snapshot) {
+	verdicts, err := lru.New[string, remembered](maxRemembered)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	old := e.current.Swap(&generation{snapshot: s, inFlight: flight.New[Verdict](s.verifyTimeout), verdicts: verdicts})
+	if old != nil {
+		closeStores(old.snapshot, s)
+	}
+}
+
+// Snapshot returns the current configuration, or nil before the first Load.
+func (e *Engine) Snapshot() *Snapshot {
+	if g := e.current.Load(); g != nil {
+		return g.snapshot
+	}
+	return nil
+}
+
+// Ready returns nil once the cluster's subjects can be verified, else what is missing.
+func (e *Engine) Ready() error {
+	s := e.Snapshot()
+	if s == nil {
+		return ErrNotConfigured
+	}
+	return s.Scope("").validate()
+}
+
+// Verify returns the verdict about image with the configuration of namespace ("" is the cluster's). Requests for the same
+// subject at the same time share one verification.
+func (e *Engine) Verify(ctx context.Context, namespace, image string) Verdict {
+	g := e.current.Load()
+	if g == nil {
+		return undetermined(image, ErrNotConfigured)
+	}
+	scope := g.snapshot.Scope(namespace)
+	if err := scope.validate(); err != nil {
+		return undetermined(image, err)
+	}
+	ref, err := parseReference(image)
+	if err != nil {
+		return refuse(scope.Policy.GetPolicyType(ctx), image, refusal{
+			message:     "not an image reference",
+			reason:      err.Error(),
+			remediation: "write registry/repository:tag or registry/repository@sha256:…",
+		})
+	}
+	if ref.Digest == "" {
+		desc, err := resolve(ctx, scope.Stores, ref)
+		if err != nil {
+			return undetermined(image, err)
+		}
+		ref = at(ref, desc.Digest)
+	}
+
+	key := namespace + "|" + ref.Original
+	if known, ok := g.verdicts.Get(key); ok && e.options.Now().Before(known.until) {
+		return known.verdict
+	}
+	verdict, err := g.inFlight.Do(ctx, key, func(ctx context.Context) (Verdict, error) {
+		if err := e.slots.Acquire(ctx, 1); err != nil {
+			return Verdict{}, fmt.Errorf("%d other images were being verified: %w", maxSubjects, err)
+		}
+		defer e.slots.Release(1)
+		return e.evaluate(ctx, g, namespace, scope, ref, key), nil
+	})
+	if err != nil {
+		return undetermined(ref.Original, outOfTime(err))
+	}
+	return verdict
+}
+
+func (e *Engine) evaluate(ctx context.Context, g *generation, namespace string, scope Scope, ref common.Reference, key string) Verdict {
+	run := &run{engine: e, namespace: namespace, scope: scope, policyType: scope.Policy.GetPolicyType(ctx)}
+	verdict := run.verdict(ctx, ref)
+	if verdict.Outcome != Undetermined && e.options.VerdictTTL > 0 {
+		// Safe to remember: the subject is a digest, the configuration is the generation's own, and what could not be
+		// found out is not among the verdicts.
+		g.verdicts.Add(key, remembered{verdict, e.options.Now().Add(e.options.VerdictTTL)})
+	}
+	return verdict
+}
+
+// Resolve returns image with its tag pinned: registry/repository:tag@digest. A reference that has a digest is returned as it is.
+func (e *Engine) Resolve(ctx context.Context, namespace, image string) (string, error) {
+	g := e.current.Load()
+	if g == nil {
+		return "", ErrNotConfigured
+	}
+	ref, err := parseReference(image)
+	if err != nil {
+		return "", err
+	}
+	if ref.Digest != "" {
+		return image, nil
+	}
+	scope := g.snapshot.Scope(namespace)
+	if len(scope.Stores) == 0 {
+		return "", scope.validate()
+	}
+	desc, err := resolve(ctx, scope.Stores, ref)
+	if err != nil {
+		return "", err
+	}
+	return ref.Original + "@" + desc.Digest.String(), nil
+}
+
+// outOfTime words the end of a request's time for its user.
+func outOfTime(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the time for the request ran out before the image was verified; it is verified anew on the next request: %w", err)
+	}
+	return err
+}

@@ -1,0 +1,219 @@
+package verification
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ratify-project/ratify/pkg/common"
+	"github.com/ratify-project/ratify/pkg/executor/types"
+	"github.com/ratify-project/ratify/pkg/ocispecs"
+	policytypes "github.com/ratify-project/ratify/pkg/policyprovider/types"
+	"github.com/ratify-project/ratify/pkg/referrerstore"
+	"github.com/ratify-project/ratify/pkg/verifier"
+	verifiertypes "github.com/ratify-project/ratify/pkg/verifier/types"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// maxDepth bounds how far nested referrers (a signature of an SBOM of an image) are followed: a deeper graph is an
+	// attempt to make work, or a cycle.
+	maxDepth = 4
+	// maxPages bounds the pages of one referrers list. Stores bound the referrers themselves.
+	maxPages = 64
+)
+
+// run is one evaluation of a subject with one scope.
+type run struct {
+	engine     *Engine
+	namespace  string
+	scope      Scope
+	policyType string
+}
+
+// referrer is an artifact that refers to the subject, in the store that has it.
+type referrer struct {
+	store referrerstore.ReferrerStore
+	desc  ocispecs.ReferenceDescriptor
+}
+
+func (r *run) verdict(ctx context.Context, subject common.Reference) Verdict {
+	found, err := r.inspect(ctx, subject, maxDepth)
+	if err != nil {
+		return undetermined(subject.Original, outOfTime(err))
+	}
+	if len(found) == 0 && r.policyType == policytypes.ConfigPolicy {
+		return refuse(r.policyType, subject.Original, refusal{
+			message:     "no signature was found",
+			reason:      "no artifact that a configured verifier can check refers to " + subject.Original,
+			remediation: "sign the image by this digest, or check the artifactTypes of the verifiers",
+		})
+	}
+	return r.decide(ctx, subject, found)
+}
+
+// inspect finds and verifies the referrers of subject.
+func (r *run) inspect(ctx context.Context, subject common.Reference, depth int) (findings, error) {
+	desc, err := resolve(ctx, r.scope.Stores, subject)
+	if err != nil {
+		return nil, err
+	}
+	referrers, err := r.referrers(ctx, subject, desc)
+	if err != nil {
+		return nil, err
+	}
+	found := make(findings, len(referrers))
+	var group errgroup.Group
+	group.SetLimit(maxReferrers)
+	for i, ref := range referrers {
+		group.Go(func() error {
+			found[i] = r.examine(ctx, subject, ref, depth)
+			return nil
+		})
+	}
+	_ = group.Wait() // examine tells of failures in what it finds
+	return slices.DeleteFunc(found, func(f finding) bool { return f.report == nil }), nil
+}
+
+// referrers lists what refers to subject in all stores and needs verification, each artifact once.
+func (r *run) referrers(ctx context.Context, subject common.Reference, desc *ocispecs.SubjectDescriptor) ([]referrer, error) {
+	var all []referrer
+	seen := make(map[string]bool)
+	for _, store := range r.scope.Stores {
+		token := ""
+		for page := 0; ; page++ {
+			if page == maxPages {
+				return nil, fmt.Errorf("store %s: the referrers of %s have more than %d pages; remove what is not needed", store.Name(), subject.Original, maxPages)
+			}
+			list, err := store.ListReferrers(ctx, subject, nil, token, desc)
+			if err != nil {
+				return nil, fmt.Errorf("list the referrers of %s: %w", subject.Original, err)
+			}
+			for _, found := range list.Referrers {
+				key := found.Digest.String() + " " + found.ArtifactType
+				if !seen[key] && r.scope.Policy.VerifyNeeded(ctx, subject, found) {
+					seen[key] = true
+					all = append(all, referrer{store, found})
+				}
+			}
+			if token = list.NextToken; token == "" {
+				break
+			}
+		}
+	}
+	return all, nil
+}
+
+// examine verifies one referrer as the policy's type wants it reported. The report is nil if no verifier is interested, as in
+// an attestation that nobody configured.
+func (r *run) examine(ctx context.Context, subject common.Reference, ref referrer, depth int) finding {
+	if r.policyType == policytypes.RegoPolicy {
+		return r.examineAll(ctx, subject, ref, depth)
+	}
+	for _, v := range r.scope.Verifiers {
+		if v.CanVerify(ctx, ref.desc) {
+			return r.examineWith(ctx, v, subject, ref, depth)
+		}
+	}
+	return finding{}
+}
+
+// examineWith makes the report that the JSON policy reads: one verifier's result, with those about its nested references.
+func (r *run) examineWith(ctx context.Context, v verifier.ReferenceVerifier, subject common.Reference, ref referrer, depth int) finding {
+	result, err := r.verify(ctx, v, subject, ref)
+	result.Subject = subject.Original
+	result.ReferenceDigest = ref.desc.Digest.String()
+	result.ArtifactType = ref.desc.ArtifactType
+	if err != nil || len(v.GetNestedReferences()) == 0 {
+		return finding{result, err}
+	}
+	nested, err := r.nested(ctx, at(subject, ref.desc.Digest), depth)
+	if err != nil {
+		return finding{result, err}
+	}
+	for _, inner := range nested {
+		if inner, ok := inner.report.(verifier.VerifierResult); ok {
+			result.NestedResults = append(result.NestedResults, inner)
+		}
+	}
+	if !r.scope.Policy.OverallVerifyResult(ctx, nested.reports()) {
+		result.IsSuccess, result.Message = false, "what refers to this artifact did not verify; see nestedResults"
+	}
+	return finding{result, nested.undetermined()}
+}
+
+// examineAll makes the report that Rego policies read: every verifier's result, and the same of the referrer's own referrers.
+func (r *run) examineAll(ctx context.Context, subject common.Reference, ref referrer, depth int) finding {
+	report := types.NestedVerifierReport{
+		Subject:         subject.Original,
+		ReferenceDigest: ref.desc.Digest.String(),
+		ArtifactType:    ref.desc.ArtifactType,
+		VerifierReports: []verifiertypes.VerifierResult{},
+		NestedReports:   []types.NestedVerifierReport{},
+	}
+	var errs []error
+	for _, v := range r.scope.Verifiers {
+		if !v.CanVerify(ctx, ref.desc) {
+			continue
+		}
+		result, err := r.verify(ctx, v, subject, ref)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		report.VerifierReports = append(report.VerifierReports, verifiertypes.NewVerifierResult(result))
+	}
+	nested, err := r.nested(ctx, at(subject, ref.desc.Digest), depth)
+	if err == nil {
+		err = nested.undetermined()
+	}
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, inner := range nested {
+		if inner, ok := inner.report.(types.NestedVerifierReport); ok {
+			report.NestedReports = append(report.NestedReports, inner)
+		}
+	}
+	return finding{report, join(errs)}
+}
+
+// nested inspects an artifact that itself refers to a subject.
+func (r *run) nested(ctx context.Context, artifact common.Reference, depth int) (findings, error) {
+	if depth == 0 {
+		return nil, fmt.Errorf("%s: referrers are nested more than %d deep; remove what is not needed", artifact.Original, maxDepth)
+	}
+	return r.inspect(ctx, artifact, depth-1)
+}
+
+// verify runs one verifier. An error means that it could not find out; the result then says so.
+func (r *run) verify(ctx context.Context, v verifier.ReferenceVerifier, subject common.Reference, ref referrer) (verifier.VerifierResult, error) {
+	start := time.Now()
+	result, err := ask(ctx, v, subject, ref)
+	if err != nil {
+		err = fmt.Errorf("verifier %s: %s of %s: %w", v.Name(), ref.desc.Digest, subject.Original, err)
+		result = verifier.VerifierResult{
+			Name: v.Name(), VerifierName: v.Name(), Type: v.Type(), VerifierType: v.Type(),
+			Message: "could not be verified", ErrorReason: err.Error(),
+		}
+	}
+	if r.engine.options.OnVerifier != nil {
+		r.engine.options.OnVerifier(VerifierRun{
+			Verifier: v.Name(), Namespace: r.namespace, Duration: time.Since(start), Success: result.IsSuccess, Err: err,
+		})
+	}
+	return result, err
+}
+
+// resolve asks the stores in order for the subject's descriptor.
+func resolve(ctx context.Context, stores []referrerstore.ReferrerStore, ref common.Reference) (*ocispecs.SubjectDescriptor, error) {
+	var errs []error
+	for _, store := range stores {
+		desc, err := store.GetSubjectDescriptor(ctx, ref)
+		if err == nil {
+			return desc, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("resolve %s: %w", ref.Original, join(errs))
+}

@@ -1,0 +1,138 @@
+package verification
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/ratify-project/ratify/pkg/policyprovider"
+	"github.com/ratify-project/ratify/pkg/referrerstore"
+	"github.com/ratify-project/ratify/pkg/verifier"
+)
+
+const (
+	// DefaultVerifyTimeout leaves 100 ms of Gatekeeper's validating webhook timeout of 3 s for the way there and back.
+	DefaultVerifyTimeout = 2900 * time.Millisecond
+	// DefaultMutateTimeout leaves 50 ms of Gatekeeper's mutating webhook timeout of 1 s.
+	DefaultMutateTimeout = 950 * time.Millisecond
+)
+
+// Scope is what verifies the subjects of the cluster, or of one namespace. Order counts: a subject is resolved by the first
+// store that has it, and with a JSON policy the first verifier that can verify a referrer is the one that does.
+type Scope struct {
+	Stores    []referrerstore.ReferrerStore
+	Verifiers []verifier.ReferenceVerifier
+	Policy    policyprovider.PolicyProvider
+}
+
+// Snapshot is one immutable configuration.
+type Snapshot struct {
+	generation    uint64
+	cluster       Scope
+	namespaces    map[string]Scope
+	verifyTimeout time.Duration
+	mutateTimeout time.Duration
+}
+
+// SnapshotOptions are the parts of a Snapshot that have defaults.
+type SnapshotOptions struct {
+	// Namespaces holds what a namespace has of its own. A kind that is empty there is the cluster's.
+	Namespaces map[string]Scope
+	// VerifyTimeout and MutateTimeout bound one request. Zero means DefaultVerifyTimeout and DefaultMutateTimeout.
+	VerifyTimeout, MutateTimeout time.Duration
+}
+
+// NewSnapshot returns a Snapshot. The caller must not change what it passes afterwards.
+func NewSnapshot(generation uint64, cluster Scope, o SnapshotOptions) *Snapshot {
+	s := &Snapshot{
+		generation:    generation,
+		cluster:       cluster,
+		namespaces:    make(map[string]Scope, len(o.Namespaces)),
+		verifyTimeout: o.VerifyTimeout,
+		mutateTimeout: o.MutateTimeout,
+	}
+	if s.verifyTimeout == 0 {
+		s.verifyTimeout = DefaultVerifyTimeout
+	}
+	if s.mutateTimeout == 0 {
+		s.mutateTimeout = DefaultMutateTimeout
+	}
+	for namespace, own := range o.Namespaces {
+		if len(own.Stores) == 0 {
+			own.Stores = cluster.Stores
+		}
+		if len(own.Verifiers) == 0 {
+			own.Verifiers = cluster.Verifiers
+		}
+		if own.Policy == nil {
+			own.Policy = cluster.Policy
+		}
+		s.namespaces[namespace] = own
+	}
+	return s
+}
+
+// Generation returns the number that tells this Snapshot from those before it.
+func (s *Snapshot) Generation() uint64 { return s.generation }
+
+// VerifyTimeout returns how long a verify request may take.
+func (s *Snapshot) VerifyTimeout() time.Duration { return s.verifyTimeout }
+
+// MutateTimeout returns how long a mutate request may take.
+func (s *Snapshot) MutateTimeout() time.Duration { return s.mutateTimeout }
+
+// Scope returns what verifies the subjects of namespace; the empty namespace is the cluster.
+func (s *Snapshot) Scope(namespace string) Scope {
+	if own, ok := s.namespaces[namespace]; ok {
+		return own
+	}
+	return s.cluster
+}
+
+// Stores returns each store of the Snapshot once.
+func (s *Snapshot) Stores() []referrerstore.ReferrerStore {
+	seen := make(map[referrerstore.ReferrerStore]bool)
+	var all []referrerstore.ReferrerStore
+	add := func(scope Scope) {
+		for _, store := range scope.Stores {
+			if !seen[store] {
+				seen[store] = true
+				all = append(all, store)
+			}
+		}
+	}
+	add(s.cluster)
+	for _, scope := range s.namespaces {
+		add(scope)
+	}
+	return all
+}
+
+// validate says what a scope lacks to verify a subject.
+func (s Scope) validate() error {
+	switch {
+	case len(s.Stores) == 0:
+		return errors.New("no store is configured: add a Store resource, or store.plugins in config.json")
+	case len(s.Verifiers) == 0:
+		return errors.New("no verifier is configured: add a Verifier resource, or verifier.plugins in config.json")
+	case s.Policy == nil:
+		return errors.New("no policy is configured: add a Policy resource, or policy.plugin in config.json")
+	}
+	return nil
+}
+
+// closeStores frees what the stores of old hold that next does not use. Requests that still use them go on undisturbed.
+func closeStores(old, next *Snapshot) {
+	if old == nil {
+		return
+	}
+	kept := make(map[referrerstore.ReferrerStore]bool)
+	for _, store := range next.Stores() {
+		kept[store] = true
+	}
+	for _, store := range old.Stores() {
+		if closer, ok := store.(io.Closer); ok && !kept[store] {
+			_ = closer.Close() // frees idle connections only: nothing that a user could act on
+		}
+	}
+}
