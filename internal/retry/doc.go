@@ -1,0 +1,2 @@
+// Package retry repeats calls that failed for a passing reason, within the deadline of their context.
+package retry

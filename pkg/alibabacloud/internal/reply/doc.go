@@ -1,0 +1,2 @@
+// Package reply reads what a cloud service answers: bounded, checked to be JSON, and fit to be quoted in an error.
+package reply

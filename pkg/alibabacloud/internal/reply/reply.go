@@ -1,0 +1,62 @@
+package reply
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode"
+)
+
+// MaxBody bounds the body of a reply. The largest one asked for, a page of 100 instances, is about 60 KiB.
+const MaxBody = 1 << 20
+
+// maxText bounds what an error quotes of a service's message. Alibaba Cloud's messages are of one or two sentences.
+const maxText = 512
+
+// ErrNotJSON is wrapped by the error of a reply whose body is no JSON object, such as the HTML page of a proxy.
+var ErrNotJSON = errors.New("not a JSON object")
+
+// ErrTooLarge is wrapped by the error of a reply whose body exceeds MaxBody.
+var ErrTooLarge = fmt.Errorf("more than %d bytes", MaxBody)
+
+// Read returns the body of resp, which must be a JSON object of at most MaxBody bytes. It does not close the body.
+func Read(resp *http.Response) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
+	if err != nil {
+		return nil, fmt.Errorf("the reply (%s) broke off after %d bytes: %w", resp.Status, len(body), err)
+	}
+	if len(body) > MaxBody {
+		return nil, fmt.Errorf("the reply (%s) is %w", resp.Status, ErrTooLarge)
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(body, &object) != nil || object == nil {
+		kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+		if kind == "" {
+			kind = "no content type"
+		}
+		return nil, fmt.Errorf("the reply (%s, %s, %d bytes) is %w; it may come from a proxy on the way instead of the service",
+			resp.Status, Text(kind), len(body), ErrNotJSON)
+	}
+	return body, nil
+}
+
+// Text makes text of a service fit for an error or a log: on one line, printable, not too long, and without the secrets,
+// which some services repeat when they complain about a signature.
+func Text(s string, secrets ...string) string {
+	for _, secret := range secrets {
+		if secret != "" {
+			s = strings.ReplaceAll(s, secret, "[redacted]")
+		}
+	}
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, "?"), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
+	if runes := []rune(s); len(runes) > maxText {
+		s = string(runes[:maxText]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,90 @@
+package rrsa
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/alibabacloud-go/tea/tea"
+	"github.com/aliyun/credentials-go/credentials"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
+)
+
+// SDK is the Source of a credential type of credentials-go. Make one with NewSDK.
+type SDK struct {
+	cfg     credentials.Config
+	calls   *flight.Group[Credential]
+	timeout time.Duration
+
+	mu   sync.Mutex
+	cred credentials.Credential // nil before first use and after Forget
+	used Credential
+}
+
+// NewSDK returns a Source of cfg, whose Type is one of credentials-go's. Types that call a service do so through the proxy
+// and trust of the environment. Each wait for one ends after timeout. Some types read files right away, so that
+// NewSDK returns their errors; credentials-go names the field.
+func NewSDK(cfg credentials.Config, timeout time.Duration) (*SDK, error) {
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	// Halves, as credentials-go adds the two up. Its own defaults exceed what an admission request can wait.
+	cfg.Timeout, cfg.ConnectTimeout = tea.Int(int(timeout.Milliseconds()/2)), tea.Int(int(timeout.Milliseconds()/2))
+	cred, err := credentials.NewCredential(&cfg)
+	if err != nil {
+		return nil, fmt.Errorf("credential type %s: %w", tea.StringValue(cfg.Type), err)
+	}
+	return &SDK{cfg: cfg, cred: cred, timeout: timeout, calls: flight.New[Credential](timeout)}, nil
+}
+
+// Credential asks credentials-go, which keeps sessions itself. Its providers are neither safe for concurrent use nor do they
+// know contexts: one call at a time is made, and everybody waits for it no longer than their context allows.
+func (s *SDK) Credential(ctx context.Context) (Credential, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	c, err := s.calls.Do(ctx, "", s.ask)
+	if err != nil {
+		return Credential{}, fmt.Errorf("%s: %w", s, err)
+	}
+	return c, nil
+}
+
+func (s *SDK) ask(context.Context) (Credential, error) {
+	s.mu.Lock()
+	cred := s.cred
+	s.mu.Unlock()
+	if cred == nil {
+		made, err := credentials.NewCredential(&s.cfg)
+		if err != nil {
+			return Credential{}, err
+		}
+		cred = made
+	}
+	m, err := cred.GetCredential()
+	if err != nil {
+		return Credential{}, err
+	}
+	c := Credential{AccessKeyID: tea.StringValue(m.AccessKeyId), AccessKeySecret: tea.StringValue(m.AccessKeySecret),
+		SecurityToken: tea.StringValue(m.SecurityToken), provider: tea.StringValue(m.ProviderName)}
+	if c.AccessKeyID == "" || c.AccessKeySecret == "" {
+		return Credential{}, fmt.Errorf("it brought no access key")
+	}
+	s.mu.Lock()
+	s.cred, s.used = cred, c
+	s.mu.Unlock()
+	return c, nil
+}
+
+// Forget makes credentials-go start anew, which is its only way to drop a session.
+func (s *SDK) Forget(bad Credential) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.used.AccessKeyID == bad.AccessKeyID && s.used.SecurityToken == bad.SecurityToken {
+		s.cred = nil
+	}
+}
+
+// String names the credential type.
+func (s *SDK) String() string { return "configured credential of type " + tea.StringValue(s.cfg.Type) }
