@@ -2,14 +2,17 @@
 //
 // The difference decides a verdict: a signature that breaks the rules is refused, whereas one that could not be read is undetermined. Both the
 // store, which reads, and the verifiers, which judge, need the words, and the way of the data lets neither import the other.
+//
+// Only what follows from content that matches its digest, or from a descriptor in such content, is a fact about the artifact. Bytes that differ
+// from their digest or run past their declared size are a fault of whoever delivered them, and may be right the next time.
 package artifact
 
 import "errors"
 
 var (
-	// ErrMalformed reports content that was read and is not what it claims to be: a manifest that is no manifest, a digest that differs.
+	// ErrMalformed reports content that matches its digest and yet is not what it claims to be: a manifest that is no manifest.
 	ErrMalformed = errors.New("malformed artifact")
 
-	// ErrLimit reports an artifact larger, or with more parts, than is ever accepted. Reading it again will not help.
+	// ErrLimit reports an artifact that is, by its own descriptors, larger or in more parts than is ever accepted.
 	ErrLimit = errors.New("artifact exceeds a limit")
 )
