@@ -2,7 +2,10 @@ package rrsa
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -10,6 +13,7 @@ import (
 	"github.com/aliyun/credentials-go/credentials"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/reply"
 )
 
 // SDK is the Source of a credential type of credentials-go. Make one with NewSDK.
@@ -56,20 +60,19 @@ func (s *SDK) ask(context.Context) (Credential, error) {
 	cred := s.cred
 	s.mu.Unlock()
 	if cred == nil {
-		made, err := credentials.NewCredential(&s.cfg)
-		if err != nil {
+		var err error
+		if cred, err = credentials.NewCredential(&s.cfg); err != nil {
 			return Credential{}, err
 		}
-		cred = made
 	}
 	m, err := cred.GetCredential()
 	if err != nil {
-		return Credential{}, err
+		return Credential{}, withoutBody(err)
 	}
 	c := Credential{AccessKeyID: tea.StringValue(m.AccessKeyId), AccessKeySecret: tea.StringValue(m.AccessKeySecret),
 		SecurityToken: tea.StringValue(m.SecurityToken), provider: tea.StringValue(m.ProviderName)}
 	if c.AccessKeyID == "" || c.AccessKeySecret == "" {
-		return Credential{}, fmt.Errorf("it brought no access key")
+		return Credential{}, errors.New("it brought no access key")
 	}
 	s.mu.Lock()
 	s.cred, s.used = cred, c
@@ -88,3 +91,21 @@ func (s *SDK) Forget(bad Credential) {
 
 // String names the credential type.
 func (s *SDK) String() string { return "configured credential of type " + tea.StringValue(s.cfg.Type) }
+
+// withoutBody replaces the body of a reply at the end of an error of credentials-go by the code, message and request ID in it:
+// the reply of a service that is not what credentials-go expects may hold credentials.
+func withoutBody(err error) error {
+	text, body, found := err.Error(), "", false
+	if i := strings.IndexAny(text, "{<"); i >= 0 {
+		text, body, found = text[:i], text[i:], true
+	}
+	text = strings.TrimSuffix(strings.TrimSpace(reply.Text(text)), ":")
+	if !found {
+		return errors.New(text)
+	}
+	var a answer
+	if json.Unmarshal([]byte(body), &a) != nil || a.Code == "" {
+		return fmt.Errorf("%s: a reply of %d bytes that is none of Alibaba Cloud's errors", text, len(body))
+	}
+	return fmt.Errorf("%s: %s: %s, RequestId %s", text, reply.Text(a.Code), reply.Text(a.Message), reply.Text(a.RequestID))
+}

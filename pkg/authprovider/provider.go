@@ -1,0 +1,117 @@
+package authprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/acr"
+)
+
+// Name is the provider's name in configurations.
+const Name = "alibabacloudAcrBasic"
+
+// Options are what a provider needs of its process. The zero value is usable.
+type Options struct {
+	Transport http.RoundTripper                // default http.DefaultTransport, which honours HTTPS_PROXY and SSL_CERT_FILE
+	Now       func() time.Time                 // default time.Now
+	Log       *slog.Logger                     // default slog.Default()
+	OnRequest func(service string, status int) // told of each request to "sts" and "cr"; status 0 is one without an answer
+}
+
+// Provider is the auth provider of ACR instances. Make one with New. It is safe for concurrent use.
+type Provider struct {
+	client *acr.Client
+}
+
+var (
+	_ upstream.AuthProvider = (*Provider)(nil)
+	_ RefusalHandler        = (*Provider)(nil)
+)
+
+// New returns a Provider for the authProvider block of a store. Its errors wrap *acr.ConfigError, which names the field.
+func New(cfg map[string]any, o Options) (*Provider, error) {
+	if name, ok := cfg["name"]; ok && name != Name {
+		return nil, fmt.Errorf("auth provider %s: name is %v", Name, name)
+	}
+	config, err := acr.ParseConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("auth provider %s: %w", Name, err)
+	}
+	client, err := acr.New(config, acr.Options(o))
+	if err != nil {
+		return nil, fmt.Errorf("auth provider %s: %w", Name, err)
+	}
+	return &Provider{client: client}, nil
+}
+
+// Enabled returns true: New made sure that there is all it takes.
+func (p *Provider) Enabled(context.Context) bool { return true }
+
+// Provide returns the credentials for an artifact, host[:port]/repository with or without tag and digest. ExpiresOn leaves a margin before
+// their end. The error wraps ErrNotCovered if the host is not one of an ACR instance.
+func (p *Provider) Provide(ctx context.Context, artifact string) (upstream.AuthConfig, error) {
+	host, err := hostOf(artifact)
+	if err != nil {
+		return upstream.AuthConfig{}, err
+	}
+	token, err := p.client.Token(ctx, host)
+	switch {
+	case errors.Is(err, acr.ErrNotCovered):
+		return upstream.AuthConfig{}, fmt.Errorf("%w %s: %w", ErrNotCovered, Name, err)
+	case err != nil:
+		return upstream.AuthConfig{}, fmt.Errorf("auth provider %s: %w", Name, err)
+	}
+	return upstream.AuthConfig{Username: token.Username, Password: token.Password, Provider: p, ExpiresOn: token.Expires}, nil
+}
+
+// Refused implements RefusalHandler.
+func (p *Provider) Refused(artifact string, refused upstream.AuthConfig) string {
+	host, err := hostOf(artifact)
+	if err != nil {
+		return ""
+	}
+	return p.client.Refused(host, refused.Password)
+}
+
+// hostOf returns what precedes the repository. Whether it is a host is for the acr package to judge.
+func hostOf(artifact string) (string, error) {
+	host, repository, _ := strings.Cut(artifact, "/")
+	if host == "" || repository == "" {
+		return "", fmt.Errorf("auth provider %s: artifact reference %q has no registry host", Name, artifact)
+	}
+	return host, nil
+}
+
+// defaults are the Options of providers that Ratify's registry makes.
+var defaults atomic.Pointer[Options]
+
+// SetDefaults sets the Options of the providers that Ratify makes by name, as those cannot be handed any.
+func SetDefaults(o Options) { defaults.Store(&o) }
+
+// factory makes providers for Ratify.
+type factory struct{}
+
+// Create implements upstream.AuthProviderFactory.
+func (factory) Create(cfg upstream.AuthProviderConfig) (upstream.AuthProvider, error) {
+	var o Options
+	if set := defaults.Load(); set != nil {
+		o = *set
+	}
+	p, err := New(cfg, o)
+	if err != nil {
+		return nil, err // not p, which would make the interface non-nil
+	}
+	return p, nil
+}
+
+func init() {
+	upstream.Register(Name, factory{})
+}
