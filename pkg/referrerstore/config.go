@@ -1,0 +1,251 @@
+package referrerstore
+
+import (
+	"cmp"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/agnivade/levenshtein"
+	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
+)
+
+const (
+	// defaultName is the name of the store in Ratify's configuration.
+	defaultName = "oras"
+	// defaultTTL is upstream's.
+	defaultTTL = 10 * time.Second
+	// maxTTL bounds ttl: a day is already long for a tag that moves.
+	maxTTL = 24 * time.Hour
+	// maxDistance is how many letters a misspelt key may differ for the right one to be suggested.
+	maxDistance = 4
+)
+
+// settings is a store's configuration, read.
+type settings struct {
+	name           string
+	useHTTP        bool
+	cosign         bool
+	cacheEnabled   bool
+	ttl            time.Duration
+	localCachePath string
+	allowAnonymous bool
+	roots          []*x509.Certificate
+	providers      []providerConfig
+}
+
+// providerConfig is one auth provider's block.
+type providerConfig struct {
+	field    string // where it stands
+	block    map[string]any
+	patterns []pattern
+}
+
+// parseConfig reads cfg. Keys are matched without regard to case, as upstream's decoding does.
+func parseConfig(cfg storeconfig.StorePluginConfig) (settings, error) {
+	s := settings{name: defaultName, ttl: defaultTTL, allowAnonymous: true}
+	readers := map[string]func(field string, value any) error{
+		"name":           text(&s.name),
+		"version":        func(string, any) error { return nil }, // of the configuration's format; read by who reads the file
+		"source":         func(string, any) error { return nil }, // of a plugin to be downloaded; this store is built in
+		"useHttp":        flag(&s.useHTTP),
+		"cosignEnabled":  flag(&s.cosign),
+		"cacheEnabled":   flag(&s.cacheEnabled),
+		"ttl":            seconds(&s.ttl),
+		"localCachePath": text(&s.localCachePath),
+		"allowAnonymous": flag(&s.allowAnonymous),
+		"caBundle":       certificates(&s.roots),
+		"authProvider":   s.readProvider,
+		"authProviders":  s.readProviders,
+	}
+	names := slices.Collect(maps.Keys(readers))
+	seen := make(map[string]string)
+	for _, field := range slices.Sorted(maps.Keys(cfg)) {
+		i := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, field) })
+		if i < 0 {
+			return settings{}, fmt.Errorf("%w: unknown key %q%s", ErrConfig, field, suggest(field, names))
+		}
+		if other, twice := seen[names[i]]; twice {
+			return settings{}, fmt.Errorf("%w: %s and %s are the same key", ErrConfig, other, field)
+		}
+		seen[names[i]] = field
+		if cfg[field] == nil {
+			continue
+		}
+		if err := readers[names[i]](field, cfg[field]); err != nil {
+			return settings{}, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+	}
+	if seen["authProvider"] != "" && seen["authProviders"] != "" {
+		return settings{}, fmt.Errorf("%w: authProvider and authProviders exclude each other: move the former's block into the latter's list", ErrConfig)
+	}
+	if s.name == "" {
+		return settings{}, fmt.Errorf("%w: name is empty", ErrConfig)
+	}
+	return s, nil
+}
+
+// suggest words which known key an unknown one may mean.
+func suggest(field string, names []string) string {
+	distance := func(name string) int {
+		return levenshtein.ComputeDistance(strings.ToLower(field), strings.ToLower(name))
+	}
+	slices.Sort(names)
+	nearest := slices.MinFunc(names, func(a, b string) int { return cmp.Compare(distance(a), distance(b)) })
+	if distance(nearest) <= maxDistance {
+		return fmt.Sprintf(": did you mean %s?", nearest)
+	}
+	return ": known are " + strings.Join(names, ", ")
+}
+
+func text(to *string) func(string, any) error {
+	return func(field string, value any) error {
+		s, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("%s must be text, not %s", field, kind(value))
+		}
+		*to = s
+		return nil
+	}
+}
+
+// flag takes a truth value, also as text: templates quote them.
+func flag(to *bool) func(string, any) error {
+	return func(field string, value any) (err error) {
+		switch v := value.(type) {
+		case bool:
+			*to = v
+			return nil
+		case string:
+			if *to, err = strconv.ParseBool(v); err == nil {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s must be true or false, not %s", field, kind(value))
+	}
+}
+
+// seconds takes a number of seconds, also as text. Zero is upstream's default.
+func seconds(to *time.Duration) func(string, any) error {
+	return func(field string, value any) error {
+		// The value came as JSON or YAML: json words all its kinds of numbers alike.
+		raw, err := json.Marshal(value)
+		n, parseErr := strconv.ParseUint(strings.Trim(string(raw), `"`), 10, 31)
+		if err != nil || parseErr != nil || time.Duration(n)*time.Second > maxTTL {
+			return fmt.Errorf("%s must be a number of whole seconds from 0 to %d, not %s", field, int(maxTTL.Seconds()), kind(value))
+		}
+		if n > 0 {
+			*to = time.Duration(n) * time.Second
+		}
+		return nil
+	}
+}
+
+// certificates takes PEM, or the path of a file that holds it.
+func certificates(to *[]*x509.Certificate) func(string, any) error {
+	return func(field string, value any) error {
+		var bundle string
+		if err := text(&bundle)(field, value); err != nil {
+			return err
+		}
+		if !strings.Contains(bundle, "-----BEGIN") {
+			content, err := readFile(strings.TrimSpace(bundle))
+			if err != nil {
+				return fmt.Errorf("%s must be certificates in PEM or the path of a file of them: %w", field, err)
+			}
+			bundle = content
+		}
+		if len(bundle) > maxCABundle {
+			return fmt.Errorf("%s has more than %d bytes", field, maxCABundle)
+		}
+		for rest, n := []byte(bundle), 1; ; n++ {
+			var block *pem.Block
+			if block, rest = pem.Decode(rest); block == nil {
+				break
+			}
+			if block.Type != "CERTIFICATE" {
+				return fmt.Errorf("%s: block %d is a %s, not a CERTIFICATE", field, n, block.Type)
+			}
+			certificate, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return fmt.Errorf("%s: certificate %d: %w", field, n, err)
+			}
+			*to = append(*to, certificate)
+		}
+		if len(*to) == 0 {
+			return fmt.Errorf("%s holds no certificate in PEM", field)
+		}
+		return nil
+	}
+}
+
+// readFile reads at most as much of a file as a bundle may have, and a byte more to tell.
+func readFile(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("it is empty")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxCABundle+1))
+	return string(content), err
+}
+
+func (s *settings) readProvider(field string, value any) error {
+	block, ok := value.(map[string]any)
+	if !ok {
+		return fmt.Errorf("%s must be a block of keys, not %s", field, kind(value))
+	}
+	s.providers = []providerConfig{{field: field, block: block}}
+	return nil
+}
+
+// readProviders reads a list of blocks, each upstream's with `registries` besides.
+func (s *settings) readProviders(field string, value any) error {
+	list, ok := value.([]any)
+	if !ok || len(list) == 0 {
+		return fmt.Errorf("%s must be a list of blocks with a name each, not %s", field, kind(value))
+	}
+	for i, entry := range list {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		block, ok := entry.(map[string]any)
+		if !ok {
+			return fmt.Errorf("%s must be a block of keys, not %s", at, kind(entry))
+		}
+		p := providerConfig{field: at, block: maps.Clone(block)}
+		if registries, ok := block["registries"]; ok {
+			delete(p.block, "registries")
+			patterns, err := parsePatterns(at+".registries", registries)
+			if err != nil {
+				return err
+			}
+			p.patterns = patterns
+		}
+		s.providers = append(s.providers, p)
+	}
+	return nil
+}
+
+// kind words a value for an error, without the contents of blocks, which may hold secrets.
+func kind(value any) string {
+	switch v := value.(type) {
+	case string:
+		return strconv.Quote(v[:min(len(v), 80)])
+	case map[string]any:
+		return "a block"
+	case []any:
+		return fmt.Sprintf("a list of %d", len(v))
+	}
+	return fmt.Sprint(value)
+}

@@ -1,0 +1,161 @@
+package referrerstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/ratify-project/ratify/pkg/common"
+	"github.com/ratify-project/ratify/pkg/ocispecs"
+)
+
+const (
+	readingManifest = "reading manifest"
+	readingBlob     = "reading blob"
+	// dockerManifest is the media type of manifests that cosign writes for registries that know no OCI types. It has the fields of OCI's.
+	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+)
+
+// GetReferenceManifest reads the manifest of a referrer: an OCI image manifest, whose layers are the blobs, or an OCI artifact manifest.
+func (s *Store) GetReferenceManifest(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor) (ocispecs.ReferenceManifest, error) {
+	r, err := parseReference(common.Reference{Path: subject.Path, Digest: desc.Digest})
+	if err != nil {
+		return ocispecs.ReferenceManifest{}, &Error{Op: readingManifest, Reference: subject.Original, Err: err}
+	}
+	manifest, err := s.manifest(ctx, r, desc.Descriptor)
+	if err != nil {
+		return ocispecs.ReferenceManifest{}, fail(readingManifest, r, err)
+	}
+	return manifest, nil
+}
+
+func (s *Store) manifest(ctx context.Context, r reference, desc ocispec.Descriptor) (ocispecs.ReferenceManifest, error) {
+	if err := validate(desc, maxManifest); err != nil {
+		return ocispecs.ReferenceManifest{}, err
+	}
+	data, err := s.content(ctx, r, maxManifest, func(ctx context.Context) ([]byte, error) {
+		body, err := s.repository(r).Manifests().Fetch(ctx, desc)
+		if err != nil {
+			return nil, err
+		}
+		defer body.Close()
+		return readAll(body, desc)
+	})
+	if err != nil {
+		return ocispecs.ReferenceManifest{}, err
+	}
+	manifest, err := parseManifest(data, desc.MediaType)
+	if err != nil {
+		return ocispecs.ReferenceManifest{}, err
+	}
+	for _, blob := range manifest.Blobs {
+		s.sizes.Put(r.keyOf(blob.Digest), blob.Size, descriptorCost)
+	}
+	return manifest, nil
+}
+
+// parseManifest reads a manifest whose digest was checked, so that what is wrong with it is the artifact's fault.
+func parseManifest(data []byte, mediaType string) (ocispecs.ReferenceManifest, error) {
+	malformed := func(format string, args ...any) (ocispecs.ReferenceManifest, error) {
+		return ocispecs.ReferenceManifest{}, fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+	}
+	var manifest ocispecs.ReferenceManifest
+	switch mediaType {
+	case ocispec.MediaTypeImageManifest, dockerManifest:
+		var image ocispec.Manifest
+		if err := json.Unmarshal(data, &image); err != nil {
+			return malformed("it is no JSON of a manifest: %v", err)
+		}
+		manifest = ocispecs.ReferenceManifest{MediaType: image.MediaType, ArtifactType: image.ArtifactType, Blobs: image.Layers,
+			Subject: image.Subject, Annotations: image.Annotations}
+		if manifest.ArtifactType == "" {
+			manifest.ArtifactType = image.Config.MediaType
+		}
+	case ocispecs.MediaTypeArtifactManifest:
+		if err := json.Unmarshal(data, &manifest); err != nil {
+			return malformed("it is no JSON of a manifest: %v", err)
+		}
+	default:
+		return malformed("media type %q is not that of an image or artifact manifest", truncate(mediaType))
+	}
+	if manifest.MediaType == "" {
+		manifest.MediaType = mediaType // OCI image manifests may leave it out
+	}
+	if manifest.MediaType != mediaType {
+		return malformed("it says that it is a %q, and the list of referrers says %q", truncate(manifest.MediaType), truncate(mediaType))
+	}
+	for i, blob := range manifest.Blobs {
+		if err := blob.Digest.Validate(); err != nil || blob.Size < 0 {
+			return malformed("blob %d has digest %q and size %d", i, truncate(blob.Digest.String()), blob.Size)
+		}
+	}
+	return manifest, nil
+}
+
+// GetBlobContent reads a blob of the subject's repository.
+func (s *Store) GetBlobContent(ctx context.Context, subject common.Reference, id digest.Digest) ([]byte, error) {
+	r, err := parseReference(common.Reference{Path: subject.Path, Digest: id})
+	if err != nil {
+		return nil, &Error{Op: readingBlob, Reference: subject.Original, Err: err}
+	}
+	declared, known := s.sizes.Get(r.key())
+	if known && declared > maxBlob {
+		return nil, fail(readingBlob, r, fmt.Errorf("%w: its manifest declares %d bytes, and %d are accepted", ErrLimit, declared, maxBlob))
+	}
+	data, err := s.content(ctx, r, maxBlob, func(ctx context.Context) ([]byte, error) {
+		blobs := s.repository(r).Blobs()
+		desc := ocispec.Descriptor{Digest: id, Size: declared}
+		var body io.ReadCloser
+		var err error
+		if known {
+			body, err = blobs.Fetch(ctx, desc)
+		} else {
+			desc, body, err = blobs.FetchReference(ctx, r.target)
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer body.Close()
+		if desc.Size > maxBlob { // what an answer announces is no fact about the artifact: the next one may be another
+			return nil, fmt.Errorf("the registry announced %d bytes, and %d are accepted", desc.Size, maxBlob)
+		}
+		return readAll(body, desc)
+	})
+	if err != nil {
+		return nil, fail(readingBlob, r, err)
+	}
+	return slices.Clone(data), nil // the cache keeps the original
+}
+
+// content returns what r, a digest, refers to, from the memory, the disk or fetch.
+func (s *Store) content(ctx context.Context, r reference, limit int64, fetch func(context.Context) ([]byte, error)) ([]byte, error) {
+	data, hit := s.contents.Get(r.key())
+	if !hit && s.disk != nil {
+		if data, hit = s.disk.Get(r.path(), r.digest(), limit); hit {
+			s.contents.Put(r.key(), data, int64(len(data)))
+		}
+	}
+	if s.onCache != nil {
+		s.onCache(hit)
+	}
+	if hit {
+		return data, nil
+	}
+	return s.fetching.do(ctx, r.key(), func(ctx context.Context) ([]byte, error) {
+		data, err := fetch(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.contents.Put(r.key(), data, int64(len(data)))
+		if s.disk != nil {
+			if err := s.disk.Put(r.path(), r.digest(), data); err != nil {
+				s.log.Warn("a content could not be kept on disk", "content", r.String(), "error", err)
+			}
+		}
+		return data, nil
+	})
+}

@@ -1,0 +1,159 @@
+package referrerstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/ratify-project/ratify/pkg/common"
+	"github.com/ratify-project/ratify/pkg/ocispecs"
+	upstream "github.com/ratify-project/ratify/pkg/referrerstore"
+	"golang.org/x/sync/errgroup"
+	"oras.land/oras-go/v2/errdef"
+)
+
+const (
+	listing = "listing the referrers of"
+	// cosignArtifactType is the artifact type under which Ratify's cosign verifier expects signatures that are found by tag.
+	cosignArtifactType = "application/vnd.dev.cosign.artifact.sig.v1+json"
+	// cosignSuffix ends the tag of an image's cosign signatures.
+	cosignSuffix = ".sig"
+)
+
+// ListReferrers returns the referrers of a subject in one page, so that nextToken must be empty. Artifact types limit them to these; none,
+// "" or "*" means all. subjectDesc spares the call that finds it out.
+func (s *Store) ListReferrers(ctx context.Context, subject common.Reference, artifactTypes []string, nextToken string,
+	subjectDesc *ocispecs.SubjectDescriptor) (upstream.ListReferrersResult, error) {
+	r, err := parseReference(subject)
+	if err != nil {
+		return upstream.ListReferrersResult{}, &Error{Op: listing, Reference: subject.Original, Err: err}
+	}
+	if nextToken != "" {
+		return upstream.ListReferrersResult{}, fail(listing, r, fmt.Errorf("there is no page %q: this store returns all referrers at once", truncate(nextToken)))
+	}
+	var desc ocispec.Descriptor
+	if subjectDesc != nil {
+		desc = subjectDesc.Descriptor
+	} else if desc, err = s.resolve(ctx, r); err != nil {
+		return upstream.ListReferrersResult{}, fail(listing, r, err)
+	}
+	if err := desc.Digest.Validate(); err != nil {
+		return upstream.ListReferrersResult{}, fail(listing, r, fmt.Errorf("the subject's descriptor has no valid digest: %w", err))
+	}
+	found, err := s.list(ctx, r.with(desc.Digest.String()), desc)
+	if err != nil {
+		return upstream.ListReferrersResult{}, fail(listing, r, err)
+	}
+	return upstream.ListReferrersResult{Referrers: filter(found, artifactTypes)}, nil
+}
+
+// list returns all referrers of the subject. With caching on, they are kept for the ttl.
+func (s *Store) list(ctx context.Context, r reference, desc ocispec.Descriptor) ([]ocispecs.ReferenceDescriptor, error) {
+	if found, ok := s.referrers.Get(r.key()); ok && s.settings.cacheEnabled {
+		return found, nil
+	}
+	return s.listing.do(ctx, r.key(), func(ctx context.Context) ([]ocispecs.ReferenceDescriptor, error) {
+		var signed []ocispec.Descriptor // by cosign
+		both, inGroup := errgroup.WithContext(ctx)
+		if s.settings.cosign {
+			both.Go(func() (err error) {
+				signed, err = s.cosignSignature(inGroup, r, desc.Digest)
+				return err
+			})
+		}
+		referrers, err := s.askReferrers(inGroup, r, desc)
+		if err = errors.Join(err, both.Wait()); err != nil {
+			return nil, err
+		}
+		found := make([]ocispecs.ReferenceDescriptor, 0, len(referrers)+len(signed))
+		cost := int64(0)
+		for _, d := range referrers {
+			found = append(found, ocispecs.ReferenceDescriptor{Descriptor: d, ArtifactType: d.ArtifactType})
+			cost += descriptorCost + int64(len(d.MediaType)+len(d.ArtifactType))
+			for name, value := range d.Annotations {
+				cost += int64(len(name) + len(value))
+			}
+		}
+		for _, d := range signed {
+			found = append(found, ocispecs.ReferenceDescriptor{Descriptor: d, ArtifactType: cosignArtifactType})
+		}
+		if s.settings.cacheEnabled {
+			s.referrers.Put(r.key(), found, cost+descriptorCost)
+		}
+		return found, nil
+	})
+}
+
+// askReferrers lists by the referrers API, or by the referrers tag where a registry does not have it
+// (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers). That a registry does not have it is remembered once
+// a referrers tag was found there: a registry may also answer 404 for a subject that it does not know.
+func (s *Store) askReferrers(ctx context.Context, r reference, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	_, byTag := s.noReferrersAPI.Get(r.registry)
+	if !byTag {
+		found, _, err := s.askOnce(ctx, r, desc, true)
+		if !errors.Is(err, errdef.ErrUnsupported) {
+			return found, err
+		}
+	}
+	found, indexed, err := s.askOnce(ctx, r, desc, false)
+	if indexed && !byTag {
+		s.noReferrersAPI.Put(r.registry, struct{}{}, descriptorCost)
+	}
+	return found, err
+}
+
+// askOnce lists in one of the two ways. It also returns whether there was a list at all.
+func (s *Store) askOnce(ctx context.Context, r reference, desc ocispec.Descriptor, byAPI bool) (found []ocispec.Descriptor, listed bool, err error) {
+	repository := s.repository(r)
+	if err := repository.SetReferrersCapability(byAPI); err != nil {
+		return nil, false, err
+	}
+	seen := make(map[digest.Digest]bool)
+	err = repository.Referrers(ctx, desc, "", func(page []ocispec.Descriptor) error {
+		listed = true
+		for _, d := range page {
+			if err := validate(d, maxManifest); err != nil && !errors.Is(err, ErrLimit) { // too large is for who reads it
+				return err
+			}
+			if seen[d.Digest] {
+				continue
+			}
+			seen[d.Digest] = true
+			if len(found) == maxReferrers {
+				return fmt.Errorf("%w: it has more than %d referrers", ErrLimit, maxReferrers)
+			}
+			found = append(found, d)
+		}
+		return nil
+	})
+	return found, listed, err
+}
+
+// cosignSignature finds the manifest of an image's cosign signatures by its tag; none is no error.
+func (s *Store) cosignSignature(ctx context.Context, r reference, subject digest.Digest) ([]ocispec.Descriptor, error) {
+	tag := strings.Replace(subject.String(), ":", "-", 1) + cosignSuffix
+	desc, err := s.head(ctx, r.with(tag))
+	if errors.Is(err, errdef.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for cosign signatures under tag %s: %w", tag, err)
+	}
+	return []ocispec.Descriptor{desc}, nil
+}
+
+// filter returns the referrers of the artifact types, in a slice of the caller's own.
+func filter(found []ocispecs.ReferenceDescriptor, artifactTypes []string) []ocispecs.ReferenceDescriptor {
+	all := len(artifactTypes) == 0 || slices.Contains(artifactTypes, "") || slices.Contains(artifactTypes, "*")
+	kept := make([]ocispecs.ReferenceDescriptor, 0, len(found))
+	for _, d := range found {
+		if all || slices.Contains(artifactTypes, d.ArtifactType) {
+			kept = append(kept, d)
+		}
+	}
+	return kept
+}
