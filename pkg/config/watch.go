@@ -23,8 +23,8 @@ const (
 )
 
 // Watch loads the configuration file, and again each time that it or a certificate that it names has changed, until ctx ends.
-// load is given the configuration, or why there is none; the caller keeps the last good one.
-func Watch(ctx context.Context, path string, log *slog.Logger, load func(*Config, error)) error {
+// load is given the configuration, or why there is none; an error that it returns ends Watch.
+func Watch(ctx context.Context, path string, log *slog.Logger, load func(*Config, error) error) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", path, err)
@@ -60,7 +60,9 @@ func Watch(ctx context.Context, path string, log *slog.Logger, load func(*Config
 				current = fingerprint(content, nil, files)
 			}
 			last = current
-			load(c, err)
+			if err := load(c, err); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -64,11 +64,6 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return group.Wait()
 }
 
-// ServeHTTP answers on listener over plain HTTP until ctx ends, for health and metrics. It closes listener.
-func ServeHTTP(ctx context.Context, handler http.Handler, listener net.Listener, log *slog.Logger) error {
-	return serve(ctx, handler, listener, log)
-}
-
 func serve(ctx context.Context, handler http.Handler, listener net.Listener, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,

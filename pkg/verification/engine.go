@@ -37,6 +37,8 @@ type Engine struct {
 type Options struct {
 	// VerdictTTL is how long a verdict is remembered; zero means not at all.
 	VerdictTTL time.Duration
+	// ArtifactTypes are the types of referrers that are looked at; empty means all.
+	ArtifactTypes []string
 	// OnVerifier, if set, is told of each run of a verifier.
 	OnVerifier func(VerifierRun)
 	// Now is the clock; nil means time.Now.

@@ -86,7 +86,7 @@ func (r *run) referrers(ctx context.Context, subject common.Reference, desc *oci
 			if page == maxPages {
 				return nil, fmt.Errorf("store %s: the referrers of %s have more than %d pages; remove what is not needed", store.Name(), subject.Original, maxPages)
 			}
-			list, err := store.ListReferrers(ctx, subject, nil, token, desc)
+			list, err := store.ListReferrers(ctx, subject, r.engine.options.ArtifactTypes, token, desc)
 			if err != nil {
 				return nil, fmt.Errorf("list the referrers of %s: %w", subject.Original, err)
 			}
