@@ -1,0 +1,102 @@
+package notation
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/ratify-project/ratify/pkg/homedir"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/pemfile"
+)
+
+// maxCertFiles limits the files read for verificationCerts. A directory of roots has a few; one with thousands was named by mistake.
+const maxCertFiles = 1000
+
+// readCertPaths returns the certificates in the files and directories of paths and of the default directories, which need not exist.
+func readCertPaths(paths []string) ([]*x509.Certificate, error) {
+	read := make(map[string]bool) // by physical path: in mounted volumes every file is there twice, once as a link
+	var certs []*x509.Certificate
+	for i, path := range paths {
+		field := fmt.Sprintf("verificationCerts[%d]", i)
+		if path == "" {
+			return nil, configErrorf(field, "is empty")
+		}
+		found, err := readCertPath(expandHome(path), read)
+		if err != nil {
+			return nil, configErrorf(field, "%w", err)
+		}
+		certs = append(certs, found...)
+	}
+	for _, path := range defaultCertPaths() {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		found, err := readCertPath(path, read)
+		if err != nil {
+			return nil, configErrorf("verificationCerts", "default directory: %w", err)
+		}
+		certs = append(certs, found...)
+	}
+	return certs, nil
+}
+
+// defaultCertPaths are Ratify's directory for trust anchors in the user's home, and the same below RATIFY_CONFIG if that is set.
+func defaultCertPaths() []string {
+	const below = "ratify-certs/notation/truststore"
+	paths := []string{filepath.Join(homedir.Get(), ".ratify", below)}
+	if dir := os.Getenv("RATIFY_CONFIG"); dir != "" {
+		paths = append(paths, filepath.Join(dir, below))
+	}
+	return paths
+}
+
+// expandHome replaces a leading ~/ by the user's home directory.
+func expandHome(path string) string {
+	if rest, ok := strings.CutPrefix(path, homedir.GetShortcutString()+string(os.PathSeparator)); ok {
+		return filepath.Join(homedir.Get(), rest)
+	}
+	return path
+}
+
+// readCertPath returns the certificates of a file, or of all files below a directory in the order of their names. read holds the physical
+// paths of files that are read already.
+func readCertPath(path string, read map[string]bool) ([]*x509.Certificate, error) {
+	root, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, err
+	}
+	var certs []*x509.Certificate
+	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		if entry.Type()&fs.ModeSymlink != 0 {
+			if path, err = filepath.EvalSymlinks(path); err != nil {
+				return err
+			}
+			info, err := os.Stat(path)
+			if err != nil || info.IsDir() {
+				return err // a link to a directory leads to what is walked anyway, or out of the tree
+			}
+		}
+		if read[path] {
+			return nil
+		}
+		if len(read) == maxCertFiles {
+			return fmt.Errorf("more than %d certificate files, at %s", maxCertFiles, path)
+		}
+		read[path] = true
+		found, err := pemfile.ReadCertificates(path)
+		certs = append(certs, found...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return certs, nil
+}

@@ -1,0 +1,204 @@
+package notation
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/notaryproject/notation-go/verifier/trustpolicy"
+	"github.com/notaryproject/notation-go/verifier/truststore"
+	"github.com/ratify-project/ratify/pkg/verifier/config"
+)
+
+// ConfigError says which parameter of the verifier cannot be used, and why. Only a change of the configuration, or of the key material that
+// it names, helps.
+type ConfigError struct {
+	Field string // path of the parameter, such as trustPolicyDoc.trustPolicies[0].trustStores
+	Err   error
+}
+
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("notation verifier: parameter %s: %v", e.Field, e.Err)
+}
+
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+func configErrorf(field, format string, args ...any) error {
+	return &ConfigError{Field: field, Err: fmt.Errorf(format, args...)}
+}
+
+// parameters are those of one verifier, read but not yet resolved.
+type parameters struct {
+	name, kind    string
+	artifactTypes []string
+	certPaths     []string
+	certStores    map[truststore.Type]map[string][]string // store type → store name → key management providers
+	policies      *trustpolicy.Document
+}
+
+// parseParameters reads cfg as Ratify does, which means through JSON and without regard to the case of keys, but takes no key that it does
+// not know: a misspelt one would silently verify something else.
+func parseParameters(cfg config.VerifierConfig) (*parameters, error) {
+	p := &parameters{}
+	var artifactTypes string
+	var stores map[string]json.RawMessage
+	known := map[string]any{
+		"name": &p.name, "type": &p.kind, "artifactTypes": &artifactTypes,
+		"verificationCerts": &p.certPaths, "verificationCertStores": &stores, "trustPolicyDoc": nil,
+		"version": nil, "source": nil, "nestedReferences": nil, // read by whoever creates verifiers, or by none
+	}
+	var policyDoc []byte
+	for _, key := range slices.Sorted(maps.Keys(cfg)) {
+		raw, err := json.Marshal(cfg[key])
+		if err != nil {
+			return nil, configErrorf(key, "%w", err)
+		}
+		canonical, target, err := lookup(known, key)
+		if err != nil {
+			return nil, err
+		}
+		if canonical == "trustPolicyDoc" {
+			policyDoc = raw
+		}
+		if target == nil {
+			continue
+		}
+		if err := decodeStrict(canonical, raw, target); err != nil {
+			return nil, err
+		}
+	}
+	if p.name == "" {
+		return nil, configErrorf("name", "is missing")
+	}
+	if p.kind == "" {
+		p.kind = p.name // in configuration files the name is the type
+	}
+	for kind := range strings.SplitSeq(artifactTypes, ",") {
+		if kind = strings.TrimSpace(kind); kind != "" {
+			p.artifactTypes = append(p.artifactTypes, kind)
+		}
+	}
+	if len(p.artifactTypes) == 0 {
+		return nil, configErrorf("artifactTypes", "is missing; signatures of notation have the type application/vnd.cncf.notary.signature")
+	}
+	var err error
+	if p.certStores, err = parseCertStores(stores); err != nil {
+		return nil, err
+	}
+	if p.policies, err = parsePolicies(policyDoc); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func lookup(known map[string]any, key string) (canonical string, target any, err error) {
+	for name, target := range known {
+		if strings.EqualFold(name, key) {
+			return name, target, nil
+		}
+	}
+	return "", nil, configErrorf(key, "is unknown; the verifier takes %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+}
+
+// parseCertStores reads both forms: by type (ca, signingAuthority, tsa) and then name, and the legacy one by name, whose stores are of type ca.
+func parseCertStores(raw map[string]json.RawMessage) (map[truststore.Type]map[string][]string, error) {
+	const field = "verificationCertStores"
+	stores := make(map[truststore.Type]map[string][]string)
+	var typed, legacy []string
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		kind := truststore.Type(key)
+		if slices.Contains(truststore.Types, kind) {
+			typed = append(typed, key)
+			var byName map[string][]string
+			if err := decodeStrict(field+"."+key, raw[key], &byName); err != nil {
+				return nil, err
+			}
+			stores[kind] = byName
+			continue
+		}
+		legacy = append(legacy, key)
+		var providers []string
+		if err := decodeStrict(field+"."+key, raw[key], &providers); err != nil {
+			return nil, fmt.Errorf("%w (or, if %q is meant as a trust store type: those are ca, signingAuthority and tsa)", err, key)
+		}
+		if stores[truststore.TypeCA] == nil {
+			stores[truststore.TypeCA] = make(map[string][]string)
+		}
+		stores[truststore.TypeCA][key] = providers
+	}
+	if len(typed) > 0 && len(legacy) > 0 {
+		return nil, configErrorf(field, "mixes stores by type (%s) with stores without (%s); put the latter under ca",
+			strings.Join(typed, ", "), strings.Join(legacy, ", "))
+	}
+	return stores, nil
+}
+
+// parsePolicies reads and validates a trust policy document.
+func parsePolicies(raw []byte) (*trustpolicy.Document, error) {
+	const field = "trustPolicyDoc"
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, configErrorf(field, "is missing")
+	}
+	var outer struct {
+		Version       string            `json:"version"`
+		TrustPolicies []json.RawMessage `json:"trustPolicies"`
+	}
+	if err := decodeStrict(field, raw, &outer); err != nil {
+		return nil, err
+	}
+	doc := &trustpolicy.Document{Version: outer.Version}
+	for i, raw := range outer.TrustPolicies {
+		path := fmt.Sprintf("%s.trustPolicies[%d]", field, i)
+		var policy trustpolicy.TrustPolicy
+		if err := decodeStrict(path, raw, &policy); err != nil {
+			return nil, err
+		}
+		// On its own first, so that a mistake in a statement is found with its position.
+		alone := &trustpolicy.Document{Version: "1.0", TrustPolicies: []trustpolicy.TrustPolicy{policy}}
+		if err := alone.Validate(); err != nil {
+			return nil, configErrorf(path, "%w", err)
+		}
+		doc.TrustPolicies = append(doc.TrustPolicies, policy)
+	}
+	if err := doc.Validate(); err != nil {
+		return nil, configErrorf(field, "%w", err)
+	}
+	return doc, nil
+}
+
+// decodeStrict decodes raw, the value of field, into target, and names the field of a mistake inside.
+func decodeStrict(field string, raw []byte, target any) error {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(target)
+	if err == nil {
+		return nil
+	}
+	if mistake, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if mistake.Field != "" {
+			field += "." + mistake.Field
+		}
+		return configErrorf(field, "is a JSON %s where a %s is expected", mistake.Value, describeType(mistake.Type.String()))
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return configErrorf(field+"."+strings.Trim(name, `"`), "is unknown")
+	}
+	return configErrorf(field, "%w", err)
+}
+
+// describeType puts the Go types of the configuration into words.
+func describeType(goType string) string {
+	switch {
+	case strings.HasPrefix(goType, "[]"):
+		return "list"
+	case strings.HasPrefix(goType, "map"), strings.HasPrefix(goType, "struct"):
+		return "object"
+	case strings.HasPrefix(goType, "trustpolicy.") && !strings.HasSuffix(goType, "Action") && !strings.HasSuffix(goType, "Option"):
+		return "object"
+	}
+	return "string"
+}

@@ -1,0 +1,161 @@
+package notation
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/notaryproject/notation-go/verifier/truststore"
+)
+
+// keyMaterialTimeout bounds the reading of one key management provider while the configuration is loaded. Providers hold what they fetched
+// in memory; the time is for one that does not.
+const keyMaterialTimeout = 30 * time.Second
+
+// ErrKeyMaterial marks errors of New that are not about the configuration alone: a key management provider that it names is missing, fails or
+// holds no certificate that can be a trust anchor. New may succeed once that provider changes.
+var ErrKeyMaterial = errors.New("key material is not available")
+
+// KeyMaterial gives access to the certificates of key management providers.
+type KeyMaterial interface {
+	// Certificates returns the certificates of a provider, named as in verificationCertStores: "name" for a cluster-wide one, or
+	// "namespace/name". A provider that does not exist is an error.
+	Certificates(ctx context.Context, provider string) ([]*x509.Certificate, error)
+}
+
+// storeKey names a trust store, as "type:name" does in a trust policy.
+type storeKey struct {
+	kind truststore.Type
+	name string
+}
+
+func (k storeKey) String() string { return string(k.kind) + ":" + k.name }
+
+// trustStores are the trust stores that policies name, read once. It implements truststore.X509TrustStore.
+type trustStores map[storeKey][]*x509.Certificate
+
+// GetCertificates returns the trust anchors of a store.
+func (s trustStores) GetCertificates(_ context.Context, kind truststore.Type, name string) ([]*x509.Certificate, error) {
+	key := storeKey{kind, name}
+	certs, ok := s[key]
+	if !ok {
+		return nil, truststore.TrustStoreError{Msg: fmt.Sprintf("trust store %s does not exist", key)}
+	}
+	return certs, nil
+}
+
+// loadTrustStores reads every trust store that a policy of p names. A store that verificationCertStores defines is made of key management
+// providers; any other name, of any type, stands for the certificates in the files of verificationCerts and of the default directories.
+func loadTrustStores(p *parameters, o Options) (trustStores, error) {
+	stores := make(trustStores)
+	var fromFiles []*x509.Certificate
+	filesRead := false
+	for i, policy := range p.policies.TrustPolicies {
+		for j, reference := range policy.TrustStores {
+			kind, name, _ := strings.Cut(reference, ":") // validated with the document
+			key := storeKey{truststore.Type(kind), name}
+			if _, ok := stores[key]; ok {
+				continue
+			}
+			field := fmt.Sprintf("trustPolicyDoc.trustPolicies[%d].trustStores[%d]", i, j)
+			var certs []*x509.Certificate
+			var err error
+			if providers := p.certStores[key.kind][key.name]; len(providers) > 0 {
+				field = definitionOf(key)
+				certs, err = certificatesOf(field, providers, o)
+			} else {
+				if !filesRead {
+					if fromFiles, err = readCertPaths(p.certPaths); err != nil {
+						return nil, err
+					}
+					filesRead = true
+				}
+				if certs = fromFiles; len(certs) == 0 {
+					return nil, configErrorf(field, "names the trust store %s, which does not exist or has no certificates: "+
+						"verificationCertStores defines %s, and the files of verificationCerts hold none", key, cmp.Or(defined(p), "none"))
+				}
+			}
+			if err != nil {
+				return nil, err
+			}
+			anchors, dropped := trustAnchors(certs)
+			if len(anchors) == 0 {
+				return nil, configErrorf(field, "%w: trust store %s holds no trust anchor; only certificates of CAs and self-signed ones are: %s",
+					ErrKeyMaterial, key, cmp.Or(strings.Join(dropped, "; "), "there is no certificate at all"))
+			}
+			if len(dropped) > 0 {
+				o.Log.Warn("trust store leaves out certificates that are no trust anchors",
+					slog.String("verifier", p.name), slog.String("trustStore", key.String()), slog.Any("leftOut", dropped))
+			}
+			stores[key] = anchors
+		}
+	}
+	return stores, nil
+}
+
+// definitionOf returns the path of the parameter that defines key in its typed form; the legacy form is read as that.
+func definitionOf(key storeKey) string {
+	return fmt.Sprintf("verificationCertStores.%s.%s", key.kind, key.name)
+}
+
+// defined lists the trust stores that verificationCertStores defines.
+func defined(p *parameters) string {
+	var names []string
+	for kind, stores := range p.certStores {
+		for name := range maps.Keys(stores) {
+			names = append(names, storeKey{kind, name}.String())
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// certificatesOf returns the certificates of all providers of a store; all must answer, because a store with a root less refuses images.
+func certificatesOf(field string, providers []string, o Options) ([]*x509.Certificate, error) {
+	var certs []*x509.Certificate
+	for i, provider := range providers {
+		field := fmt.Sprintf("%s[%d]", field, i)
+		namespace, _, namespaced := strings.Cut(provider, "/")
+		if namespaced && o.Namespace != "" && namespace != o.Namespace {
+			return nil, configErrorf(field, "key management provider %q is in another namespace than the verifier (%s); "+
+				"use one of the same namespace or a cluster-wide one", provider, o.Namespace)
+		}
+		if o.KeyMaterial == nil {
+			return nil, configErrorf(field, "%w: key management provider %q cannot be used here: there are none outside a cluster; "+
+				"put the certificates into files and name them in verificationCerts", ErrKeyMaterial, provider)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), keyMaterialTimeout)
+		got, err := o.KeyMaterial.Certificates(ctx, provider)
+		cancel()
+		if err != nil {
+			return nil, configErrorf(field, "%w: key management provider %q: %w", ErrKeyMaterial, provider, err)
+		}
+		certs = append(certs, got...)
+	}
+	return certs, nil
+}
+
+// trustAnchors splits certs into those that may be trust anchors, each once, and descriptions of the others. See "Trust Store" in the
+// specification of trust stores and trust policies.
+func trustAnchors(certs []*x509.Certificate) (anchors []*x509.Certificate, dropped []string) {
+	seen := make(map[string]bool, len(certs))
+	for _, cert := range certs {
+		if cert == nil || seen[string(cert.Raw)] {
+			continue
+		}
+		seen[string(cert.Raw)] = true
+		if !cert.IsCA && cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) != nil {
+			dropped = append(dropped, fmt.Sprintf("%s is neither a CA's nor self-signed, its issuer is %s", cert.Subject, cert.Issuer))
+			continue
+		}
+		anchors = append(anchors, cert)
+	}
+	return anchors, dropped
+}

@@ -1,0 +1,215 @@
+package notation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+
+	"github.com/notaryproject/notation-core-go/signature/cose"
+	"github.com/notaryproject/notation-core-go/signature/jws"
+	"github.com/notaryproject/notation-go"
+	"github.com/notaryproject/notation-go/log"
+	notationverifier "github.com/notaryproject/notation-go/verifier"
+	"github.com/notaryproject/notation-go/verifier/trustpolicy"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/ratify-project/ratify/pkg/common"
+	"github.com/ratify-project/ratify/pkg/ocispecs"
+	"github.com/ratify-project/ratify/pkg/referrerstore"
+	"github.com/ratify-project/ratify/pkg/verifier"
+	"github.com/ratify-project/ratify/pkg/verifier/config"
+)
+
+// Type is the name by which configurations ask for this verifier.
+const Type = "notation"
+
+// maxEnvelopeBytes limits a signature envelope. One with a long chain and a timestamp has about 20 KiB.
+const maxEnvelopeBytes = 1 << 20
+
+// Options are what a Verifier needs besides its parameters.
+type Options struct {
+	// Namespace is that of the Verifier resource, empty for a cluster-wide one and outside a cluster. A verifier of a namespace may use the
+	// key management providers of that namespace and cluster-wide ones.
+	Namespace string
+
+	// PluginDirectory holds the verification plugins, executables named notation-<plugin>. Empty: there are none.
+	PluginDirectory string
+
+	// KeyMaterial resolves the providers in verificationCertStores. Nil: there are none, and only files can hold certificates.
+	KeyMaterial KeyMaterial
+
+	// HTTPClient asks revocation responders. Nil: one with time-outs that all verifiers share. Answers are limited in size either way.
+	HTTPClient *http.Client
+
+	// Log receives warnings about the configuration, and at level debug the steps of each verification. Nil: slog.Default().
+	Log *slog.Logger
+}
+
+// Verifier verifies Notary Project signatures. It is immutable and safe for concurrent use.
+type Verifier struct {
+	name, kind    string
+	artifactTypes []string
+	policies      *trustpolicy.Document
+	stores        trustStores
+	inner         notation.Verifier
+	log           *slog.Logger
+}
+
+var _ verifier.ReferenceVerifier = (*Verifier)(nil)
+
+// New reads the parameters in cfg and the trust stores that they name. Errors are of type *ConfigError; those that wrap ErrKeyMaterial may
+// vanish without a change of cfg, when a key management provider appears or changes.
+func New(cfg config.VerifierConfig, o Options) (*Verifier, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	p, err := parseParameters(cfg)
+	if err != nil {
+		return nil, err
+	}
+	stores, err := loadTrustStores(p, o)
+	if err != nil {
+		return nil, err
+	}
+	signing, timestamping, err := newValidators(o.HTTPClient)
+	if err != nil {
+		return nil, fmt.Errorf("notation verifier %q: revocation checks: %w", p.name, err)
+	}
+	inner, err := notationverifier.NewWithOptions(p.policies, stores, pluginManager{o.PluginDirectory}, notationverifier.VerifierOptions{
+		RevocationCodeSigningValidator:  signing,
+		RevocationTimestampingValidator: timestamping,
+	})
+	if err != nil {
+		return nil, configErrorf("trustPolicyDoc", "%w", err)
+	}
+	return &Verifier{name: p.name, kind: p.kind, artifactTypes: p.artifactTypes, policies: p.policies, stores: stores, inner: inner, log: o.Log}, nil
+}
+
+// Name returns the verifier's name in the configuration.
+func (v *Verifier) Name() string { return v.name }
+
+// Type returns the verifier's type in the configuration, its name if there is none.
+func (v *Verifier) Type() string { return v.kind }
+
+// CanVerify reports whether the verifier is configured for the reference's artifact type.
+func (v *Verifier) CanVerify(_ context.Context, desc ocispecs.ReferenceDescriptor) bool {
+	return slices.Contains(v.artifactTypes, "*") || slices.Contains(v.artifactTypes, desc.ArtifactType)
+}
+
+// GetNestedReferences returns none: nothing is attached to signatures.
+func (v *Verifier) GetNestedReferences() []string { return nil }
+
+// Verify judges the signature that desc describes as one of subject. The result is a decision; an error means that there is none, because
+// something could not be read or asked, and wraps what failed; the caller knows of which signature.
+func (v *Verifier) Verify(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor,
+	store referrerstore.ReferrerStore) (verifier.VerifierResult, error) {
+	facts := newFacts(desc.Digest)
+	message, err := v.verify(ctx, subject, desc, store, facts)
+	result := verifier.VerifierResult{
+		Name: v.name, VerifierName: v.name,
+		Type: v.kind, VerifierType: v.kind,
+		ReferenceDigest: desc.Digest.String(), ArtifactType: desc.ArtifactType,
+		Extensions: map[string]string(facts),
+	}
+	if err == nil {
+		result.IsSuccess, result.Message = true, message
+		return result, nil
+	}
+	if refused, ok := asRefusal(err); ok {
+		facts[factFailedCheck] = refused.check
+		result.Message = "signature refused: " + refused.Error()
+		result.ErrorReason, result.Remediation = refused.reason, refused.remedy
+		return result, nil
+	}
+	result.Message = "signature could not be verified"
+	return result, err
+}
+
+// verify returns what to tell about a verified signature, a *refusal, or an error about what could not be found out. It adds to facts what it
+// learns on the way.
+func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor, store referrerstore.ReferrerStore,
+	facts facts) (string, error) {
+	reference := fmt.Sprintf("%s@%s", subject.Path, subject.Digest)
+	policy, err := v.policies.GetApplicableTrustPolicy(reference)
+	if err != nil {
+		return "", refuse("trustPolicy", fmt.Sprintf("no trust policy of the verifier covers the repository %s", subject.Path),
+			"add the repository, or *, to the registryScopes of a trust policy")
+	}
+	level, err := policy.SignatureVerification.GetVerificationLevel()
+	if err != nil {
+		return "", err // validated by New
+	}
+	facts[factPolicy], facts[factLevel] = policy.Name, level.Name
+	if level.Name == trustpolicy.LevelSkip.Name {
+		return fmt.Sprintf("nothing was verified: trust policy %q is set to skip", policy.Name), nil
+	}
+
+	subjectDesc, err := store.GetSubjectDescriptor(ctx, subject)
+	if err != nil {
+		return "", fmt.Errorf("read the subject: %w", err)
+	}
+	if subjectDesc == nil || subject.Digest != "" && subjectDesc.Digest != subject.Digest {
+		return "", errors.New("read the subject: the store describes another one")
+	}
+	envelope, mediaType, err := readEnvelope(ctx, subject, desc, store)
+	if err != nil {
+		return "", err
+	}
+
+	ctx, saw := withWitness(log.WithLogger(ctx, debugLogger{ctx, v.log}))
+	outcome, err := v.inner.Verify(ctx, subjectDesc.Descriptor, envelope, notation.VerifierVerifyOptions{
+		ArtifactReference:  reference,
+		SignatureMediaType: mediaType,
+	})
+	j := judgement{policy: policy, stores: v.stores, subject: subjectDesc.Descriptor, outcome: outcome, saw: saw}
+	j.record(facts)
+	if err != nil {
+		return "", j.explain(ctx, err)
+	}
+	return j.describe(), nil
+}
+
+// readEnvelope returns the only blob of a signature manifest, and its media type. See "Signature Manifest" in the signature specification.
+func readEnvelope(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor,
+	store referrerstore.ReferrerStore) (envelope []byte, mediaType string, err error) {
+	const remedy = "sign the image again with notation; delete this artifact if it is no signature"
+	manifest, err := store.GetReferenceManifest(ctx, subject, desc)
+	if err != nil {
+		return nil, "", fmt.Errorf("read the signature's manifest: %w", err)
+	}
+	if n := len(manifest.Blobs); n != 1 {
+		return nil, "", refuse(checkFormat, fmt.Sprintf("the signature's manifest has %d blobs where exactly one, the envelope, is required", n), remedy)
+	}
+	blob := manifest.Blobs[0]
+	if blob.MediaType != jws.MediaTypeEnvelope && blob.MediaType != cose.MediaTypeEnvelope {
+		return nil, "", refuse(checkFormat, fmt.Sprintf("the signature's envelope has the media type %q; only %s (JWS) and %s (COSE) are signatures",
+			blob.MediaType, jws.MediaTypeEnvelope, cose.MediaTypeEnvelope), remedy)
+	}
+	if blob.Size > maxEnvelopeBytes {
+		return nil, "", refuse(checkFormat, fmt.Sprintf("the signature's envelope has %d bytes; more than %d are not accepted", blob.Size, maxEnvelopeBytes), remedy)
+	}
+	if err := blob.Digest.Validate(); err != nil {
+		return nil, "", refuse(checkFormat, fmt.Sprintf("the signature's manifest names its envelope %q: %v", blob.Digest, err), remedy)
+	}
+	envelope, err = store.GetBlobContent(ctx, subject, blob.Digest)
+	if err != nil {
+		return nil, "", fmt.Errorf("read the signature's envelope: %w", err)
+	}
+	if err := sameContent(blob, envelope); err != nil {
+		return nil, "", fmt.Errorf("read the signature's envelope: %w", err)
+	}
+	return envelope, blob.MediaType, nil
+}
+
+// sameContent returns an error unless content is what desc describes. That is a fault of the delivery, not of the signature.
+func sameContent(desc ocispec.Descriptor, content []byte) error {
+	if int64(len(content)) != desc.Size {
+		return fmt.Errorf("the store delivered %d bytes instead of %d for %s", len(content), desc.Size, desc.Digest)
+	}
+	if got := desc.Digest.Algorithm().FromBytes(content); got != desc.Digest {
+		return fmt.Errorf("the store delivered content of digest %s instead of %s", got, desc.Digest)
+	}
+	return nil
+}

@@ -1,0 +1,30 @@
+package notation
+
+import (
+	"context"
+	"errors"
+)
+
+// witness keeps, for one verification, why something could not be found out. notation-go reports such failures with the words of a refusal;
+// the parts of it that talk to others tell the witness, so that the difference is not lost.
+type witness struct {
+	revocation error // the status of a certificate is unknown
+	plugin     error // a plugin did not run to its end
+}
+
+func (w *witness) err() error { return errors.Join(w.revocation, w.plugin) }
+
+type witnessKey struct{}
+
+func withWitness(ctx context.Context) (context.Context, *witness) {
+	w := &witness{}
+	return context.WithValue(ctx, witnessKey{}, w), w
+}
+
+// witnessOf returns the witness of the verification that ctx belongs to, and one that nobody asks if there is none.
+func witnessOf(ctx context.Context) *witness {
+	if w, ok := ctx.Value(witnessKey{}).(*witness); ok {
+		return w
+	}
+	return &witness{}
+}
