@@ -58,17 +58,18 @@ func (v *Value[T]) Get(ctx context.Context) (T, error) {
 	now := v.now()
 	v.mu.Lock()
 	if now.Before(v.expires) {
-		value := v.value
+		value, seen := v.value, v.expires
 		renew := !v.refreshing && !now.Before(v.refresh)
 		v.refreshing = v.refreshing || renew
 		v.mu.Unlock()
 		if renew {
-			go v.renew(context.WithoutCancel(ctx))
+			go v.renew(context.WithoutCancel(ctx), seen)
 		}
 		return value, nil
 	}
+	seen := v.expires
 	v.mu.Unlock()
-	return v.inFlight.Do(ctx, "", v.fetchAndKeep)
+	return v.inFlight.Do(ctx, "", func(ctx context.Context) (T, error) { return v.fetchAndKeep(ctx, seen) })
 }
 
 // Forget drops the value, if it is still the one that bad reports as such, so that the next Get fetches a new one.
@@ -81,8 +82,8 @@ func (v *Value[T]) Forget(bad func(T) bool) {
 	}
 }
 
-func (v *Value[T]) renew(ctx context.Context) {
-	_, err := v.inFlight.Do(ctx, "", v.fetchAndKeep)
+func (v *Value[T]) renew(ctx context.Context, seen time.Time) {
+	_, err := v.inFlight.Do(ctx, "", func(ctx context.Context) (T, error) { return v.fetchAndKeep(ctx, seen) })
 	v.mu.Lock()
 	v.refreshing = false
 	if err != nil {
@@ -95,7 +96,16 @@ func (v *Value[T]) renew(ctx context.Context) {
 	}
 }
 
-func (v *Value[T]) fetchAndKeep(ctx context.Context) (T, error) {
+// fetchAndKeep fetches a new value, unless one came after the caller saw one with the end seen: the call that brought it ended
+// between the caller's look and this one.
+func (v *Value[T]) fetchAndKeep(ctx context.Context, seen time.Time) (T, error) {
+	v.mu.Lock()
+	if !v.expires.Equal(seen) && v.now().Before(v.expires) {
+		value := v.value
+		v.mu.Unlock()
+		return value, nil
+	}
+	v.mu.Unlock()
 	value, expires, err := v.fetch(ctx)
 	if err != nil {
 		var none T

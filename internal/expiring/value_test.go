@@ -136,3 +136,26 @@ func TestForget(t *testing.T) {
 		t.Errorf("Forget kept the value: %d", got)
 	}
 }
+
+// Callers that looked just before a fetch ended must not start another.
+func TestGetFetchesOnceUnderLoad(t *testing.T) {
+	for range 50 {
+		var calls atomic.Int32
+		v := New(func(context.Context) (int, time.Time, error) {
+			calls.Add(1)
+			return 1, time.Now().Add(time.Hour), nil
+		}, time.Minute, nil)
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if _, err := v.Get(context.Background()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := calls.Load(); n != 1 {
+			t.Fatalf("%d calls, want 1", n)
+		}
+	}
+}

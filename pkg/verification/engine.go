@@ -133,10 +133,13 @@ func (e *Engine) Verify(ctx context.Context, namespace, image string) Verdict {
 	}
 
 	key := namespace + "|" + ref.Original
-	if known, ok := g.verdicts.Get(key); ok && e.options.Now().Before(known.until) {
-		return known.verdict
+	if known, ok := e.remembered(g, key); ok {
+		return known
 	}
 	verdict, err := g.inFlight.Do(ctx, key, func(ctx context.Context) (Verdict, error) {
+		if known, ok := e.remembered(g, key); ok {
+			return known, nil // by a call that ended between the look-up above and this one
+		}
 		if err := e.slots.Acquire(ctx, 1); err != nil {
 			return Verdict{}, fmt.Errorf("%d other images were being verified: %w", maxSubjects, err)
 		}
@@ -147,6 +150,14 @@ func (e *Engine) Verify(ctx context.Context, namespace, image string) Verdict {
 		return undetermined(ref.Original, outOfTime(err))
 	}
 	return verdict
+}
+
+func (e *Engine) remembered(g *generation, key string) (Verdict, bool) {
+	known, ok := g.verdicts.Get(key)
+	if !ok || !e.options.Now().Before(known.until) {
+		return Verdict{}, false
+	}
+	return known.verdict, true
 }
 
 func (e *Engine) evaluate(ctx context.Context, g *generation, namespace string, scope Scope, ref common.Reference, key string) Verdict {

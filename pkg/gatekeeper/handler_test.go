@@ -1,0 +1,213 @@
+package gatekeeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/open-policy-agent/frameworks/constraint/pkg/externaldata"
+	"github.com/ratify-project/ratify/pkg/verifier"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
+)
+
+// engine answers by the name of the image.
+type engine struct{ ready error }
+
+func (e engine) Ready() error { return e.ready }
+func (e engine) Snapshot() *verification.Snapshot {
+	return verification.NewSnapshot(1, verification.Scope{}, verification.SnapshotOptions{VerifyTimeout: 50 * time.Millisecond, MutateTimeout: 50 * time.Millisecond})
+}
+
+func (e engine) Verify(ctx context.Context, namespace, image string) verification.Verdict {
+	switch {
+	case strings.HasPrefix(image, "good"):
+		return verification.Verdict{Outcome: verification.Verified, PolicyType: "configpolicy", Reports: []any{verifier.VerifierResult{IsSuccess: true, VerifierName: namespace}}}
+	case strings.HasPrefix(image, "rego"):
+		return verification.Verdict{Outcome: verification.Verified, PolicyType: "regopolicy"}
+	case strings.HasPrefix(image, "bad"):
+		return verification.Verdict{Outcome: verification.Refused, PolicyType: "configpolicy"}
+	case strings.HasPrefix(image, "slow"):
+		<-ctx.Done()
+		return verification.Verdict{Err: ctx.Err()}
+	case image == "panic":
+		panic("boom")
+	}
+	return verification.Verdict{Err: errors.New("STS is down; check the network")}
+}
+
+func (e engine) Resolve(_ context.Context, _, image string) (string, error) {
+	if strings.HasPrefix(image, "good") {
+		return image + "@sha256:1", nil
+	}
+	return "", errors.New("registry is down")
+}
+
+func newTestServer(t *testing.T) *httptest.Server {
+	t.Helper()
+	h := NewHandler(engine{}, HandlerOptions{Metrics: metrics.New(), Log: slog.New(slog.DiscardHandler), TraceIDHeaders: []string{"X-Trace"}})
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// ask asks as Gatekeeper does, with Gatekeeper's own types.
+func ask(t *testing.T, s *httptest.Server, path string, keys ...string) externaldata.ProviderResponse {
+	t.Helper()
+	body, err := json.Marshal(externaldata.NewProviderRequest(keys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, answer := post(t, s, path, string(body))
+	if status != http.StatusOK {
+		t.Fatalf("status %d: %+v", status, answer)
+	}
+	return answer
+}
+
+func post(t *testing.T, s *httptest.Server, path, body string) (int, externaldata.ProviderResponse) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+root+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Trace", "trace-7")
+	res, err := s.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	content, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer externaldata.ProviderResponse
+	if err := json.Unmarshal(content, &answer); err != nil {
+		t.Fatalf("%v: %s", err, content)
+	}
+	return res.StatusCode, answer
+}
+
+func TestVerifySettledAndOpen(t *testing.T) {
+	s := newTestServer(t)
+	answer := ask(t, s, "/verify", "good:1", "[team]good:2", "bad:1", "down:1", "good:1", "slow:1", "[broken")
+	if answer.APIVersion != "externaldata.gatekeeper.sh/v1beta1" || answer.Kind != "ProviderResponse" || answer.Response.Idempotent {
+		t.Errorf("envelope %+v", answer)
+	}
+	got := map[string]bool{}
+	for _, item := range answer.Response.Items {
+		if item.Error != "" {
+			t.Errorf("item %s has an error, which Gatekeeper would keep: %s", item.Key, item.Error)
+		}
+		value := item.Value.(map[string]any)
+		got[item.Key] = value["isSuccess"].(bool) // always there, else this panics
+		if value["version"] != "0.2.0" || value["traceID"] != "trace-7" || value["timestamp"] == "" {
+			t.Errorf("value %v", value)
+		}
+	}
+	want := map[string]bool{"good:1": true, "[team]good:2": true, "bad:1": false, "[broken": false}
+	if fmt.Sprint(got) != fmt.Sprint(want) || len(answer.Response.Items) != len(want) {
+		t.Errorf("items %v, want %v", got, want)
+	}
+	for _, part := range []string{"2 of 6 images", "down:1: STS is down; check the network", "slow:1", "trace-7"} {
+		if !strings.Contains(answer.Response.SystemError, part) {
+			t.Errorf("systemError lacks %q: %s", part, answer.Response.SystemError)
+		}
+	}
+}
+
+func TestVerifyNamesOnlySomeOfMany(t *testing.T) {
+	var keys []string
+	for i := range maxNamed + 5 {
+		keys = append(keys, fmt.Sprintf("down:%d", i))
+	}
+	answer := ask(t, newTestServer(t), "/verify", keys...)
+	if !strings.HasSuffix(answer.Response.SystemError, "; and 5 more") || len(answer.Response.Items) != 0 {
+		t.Errorf("%+v", answer.Response)
+	}
+}
+
+func TestVerifyRegoVersion(t *testing.T) {
+	answer := ask(t, newTestServer(t), "/verify", "rego:1")
+	if value := answer.Response.Items[0].Value.(map[string]any); value["version"] != "1.1.0" || value["isSuccess"] != true {
+		t.Errorf("%v", value)
+	}
+}
+
+func TestPanicIsNoVerdict(t *testing.T) {
+	answer := ask(t, newTestServer(t), "/verify", "good:1", "panic")
+	if len(answer.Response.Items) != 0 || !strings.Contains(answer.Response.SystemError, "trace-7") {
+		t.Errorf("%+v", answer.Response)
+	}
+}
+
+func TestMutate(t *testing.T) {
+	answer := ask(t, newTestServer(t), "/mutate", "good:1", "down:1")
+	if !answer.Response.Idempotent || answer.Response.SystemError != "" || len(answer.Response.Items) != 2 {
+		t.Fatalf("%+v", answer.Response)
+	}
+	if item := answer.Response.Items[0]; item.Value != "good:1@sha256:1" || item.Error != "" {
+		t.Errorf("%+v", item)
+	}
+	if item := answer.Response.Items[1]; item.Value != "down:1" || !strings.Contains(item.Error, "registry is down") {
+		t.Errorf("%+v", item)
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	s := newTestServer(t)
+	many := `{"request":{"keys":["` + strings.Repeat(`a","`, maxKeys) + `b"]}}`
+	for name, tt := range map[string]struct{ body, want string }{
+		"empty":      {"", "not a ProviderRequest"},
+		"no JSON":    {"nope", "not a ProviderRequest"},
+		"wrong type": {`{"request":{"keys":"a"}}`, "not a ProviderRequest"},
+		"trailing":   {`{} {}`, "more after"},
+		"version":    {`{"apiVersion":"externaldata.gatekeeper.sh/v9"}`, `"externaldata.gatekeeper.sh/v9" is not supported`},
+		"kind":       {`{"kind":"Pod"}`, `kind "Pod"`},
+		"many keys":  {many, "request.keys has 1001 entries"},
+		"large":      {`{"request":{"keys":["` + strings.Repeat("a", maxRequestBytes) + `"]}}`, "larger than"},
+	} {
+		status, answer := post(t, s, "/verify", tt.body)
+		if status != http.StatusBadRequest || len(answer.Response.Items) != 0 || !strings.Contains(answer.Response.SystemError, tt.want) {
+			t.Errorf("%s: status %d, %+v; want 400 with %q", name, status, answer.Response, tt.want)
+		}
+	}
+	res, err := s.Client().Get(s.URL + root + "/verify")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = res.Body.Close(); res.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("GET: %s", res.Status)
+	}
+}
+
+func TestAnswersInTheVersionAsked(t *testing.T) {
+	_, answer := post(t, newTestServer(t), "/verify", `{"apiVersion":"externaldata.gatekeeper.sh/v1alpha1","kind":"ProviderRequest","request":{"keys":["good:1"]}}`)
+	if answer.APIVersion != "externaldata.gatekeeper.sh/v1alpha1" {
+		t.Errorf("%+v", answer)
+	}
+}
+
+func FuzzReadRequest(f *testing.F) {
+	f.Add(`{"apiVersion":"externaldata.gatekeeper.sh/v1beta1","kind":"ProviderRequest","request":{"keys":["a","a","[n]b"]}}`)
+	f.Add(`{"request":null}`)
+	f.Add(`[]`)
+	f.Fuzz(func(t *testing.T, body string) {
+		req, err := readRequest(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)))
+		if !strings.HasPrefix(req.APIVersion, apiGroup) {
+			t.Errorf("answer would have apiVersion %q", req.APIVersion)
+		}
+		if err == nil && len(req.Request.Keys) > maxKeys {
+			t.Errorf("%d keys", len(req.Request.Keys))
+		}
+	})
+}
