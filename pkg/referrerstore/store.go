@@ -1,6 +1,7 @@
 package referrerstore
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"time"
@@ -32,6 +33,8 @@ type Options struct {
 	Log       *slog.Logger                  // nil: slog.Default()
 	// NewAuthProvider makes an auth provider of its block; nil: Ratify's registry of them. The block is nil if none is configured.
 	NewAuthProvider func(authprovider.AuthProviderConfig) (authprovider.AuthProvider, error)
+
+	timeout time.Duration // of one call; 0: callTimeout
 }
 
 // Store reads from registries as one entry of `store.plugins`, or a Store resource, configures. Make one with New. It is safe for
@@ -81,10 +84,11 @@ func New(cfg storeconfig.StorePluginConfig, version string, o Options) (*Store, 
 	if err != nil {
 		return nil, err
 	}
-	return newStore(settings, storeconfig.StoreConfig{Version: version, Store: cfg}, source, o, callTimeout)
+	return newStore(settings, storeconfig.StoreConfig{Version: version, Store: cfg}, source, o)
 }
 
-func newStore(settings settings, raw storeconfig.StoreConfig, source auth.Source, o Options, timeout time.Duration) (*Store, error) {
+func newStore(settings settings, raw storeconfig.StoreConfig, source auth.Source, o Options) (*Store, error) {
+	timeout := cmp.Or(o.timeout, callTimeout)
 	connections, err := transport.New(transport.Config{Base: o.Transport, Roots: settings.roots, OnRequest: o.OnRequest, Now: o.Now})
 	if err != nil {
 		return nil, err

@@ -44,6 +44,7 @@ func New(c Config) (*Transport, error) {
 		base = http.DefaultTransport.(*http.Transport)
 	}
 	verified := base.Clone()
+	verified.ForceAttemptHTTP2 = true // net/http does not by itself once TLS is configured
 	verified.MaxIdleConns = maxIdleConnections
 	verified.MaxIdleConnsPerHost = maxHostConnections
 	verified.MaxConnsPerHost = maxHostConnections
