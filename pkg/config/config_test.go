@@ -1,0 +1,328 @@
+package config
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
+	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
+	_ "github.com/ratify-project/ratify/pkg/policyprovider/configpolicy"
+	"github.com/ratify-project/ratify/pkg/referrerstore"
+	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
+	"github.com/ratify-project/ratify/pkg/verifier"
+	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var discard = slog.New(slog.DiscardHandler)
+
+const minimal = `{
+  "store":    {"version": "1.0.0", "plugins": [{"name": "memory"}]},
+  "policy":   {"version": "1.0.0", "plugin": {"name": "configPolicy"}},
+  "verifier": {"version": "1.0.0", "plugins": [{"name": "checker", "artifactTypes": "*"}]}
+}`
+
+type memoryStore struct {
+	referrerstore.ReferrerStore
+	name   string
+	closed bool
+}
+
+func (s *memoryStore) Name() string { return s.name }
+func (s *memoryStore) Close() error { s.closed = true; return nil }
+
+type checker struct {
+	verifier.ReferenceVerifier
+	name string
+}
+
+type provider struct {
+	keymanagementprovider.KeyManagementProvider
+	err error
+}
+
+func (p provider) GetCertificates(context.Context) (map[keymanagementprovider.KMPMapKey][]*x509.Certificate, keymanagementprovider.KeyManagementProviderStatus, error) {
+	return map[keymanagementprovider.KMPMapKey][]*x509.Certificate{{Name: "b"}: {{Raw: []byte("b")}}, {Name: "a"}: {{Raw: []byte("a")}}}, nil, p.err
+}
+
+// parts are factories of which a test sees what they made.
+type parts struct {
+	stores       []*memoryStore
+	certificates []*x509.Certificate
+}
+
+func (p *parts) factories() Factories {
+	return Factories{
+		Stores: map[string]StoreFactory{"memory": func(c storeconfig.StorePluginConfig, version string) (referrerstore.ReferrerStore, error) {
+			if c["broken"] != nil {
+				return nil, errors.New("broken: true is not supported")
+			}
+			s := &memoryStore{name: version}
+			p.stores = append(p.stores, s)
+			return s, nil
+		}},
+		Verifiers: map[string]VerifierFactory{"checker": func(c verifierconfig.VerifierConfig, in VerifierInput) (verifier.ReferenceVerifier, error) {
+			if name, ok := c["trust"].(string); ok {
+				var err error
+				if p.certificates, err = in.Certificates(context.Background(), name); err != nil {
+					return nil, err
+				}
+			}
+			return &checker{name: c["name"].(string)}, nil
+		}},
+		KeyManagementProviders: map[string]KeyManagementProviderFactory{"memory": func(c kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error) {
+			if c["down"] != nil {
+				return provider{err: errors.New("KMS is down")}, nil
+			}
+			return provider{}, nil
+		}},
+	}
+}
+
+func TestBuild(t *testing.T) {
+	p := &parts{}
+	b := &Builder{Factories: p.factories(), Log: discard}
+	c, err := Parse("config.json", []byte(strings.NewReplacer(
+		`"artifactTypes": "*"`, `"trust": "kmp"`,
+		`"policy":`, `"keyManagementProvider": {"plugins": [{"name": "kmp", "type": "memory"}]}, "executor": {"verificationRequestTimeout": 5000}, "policy":`,
+	).Replace(minimal)), discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.Build(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Generation() != 1 || s.VerifyTimeout() != 5*time.Second || s.MutateTimeout() != 950*time.Millisecond {
+		t.Errorf("generation %d, time-outs %s and %s", s.Generation(), s.VerifyTimeout(), s.MutateTimeout())
+	}
+	if len(p.certificates) != 2 || string(p.certificates[0].Raw) != "a" {
+		t.Errorf("certificates %v, want those of a and b in order", p.certificates)
+	}
+	if scope := s.Scope(""); len(scope.Stores) != 1 || len(scope.Verifiers) != 1 || scope.Policy == nil {
+		t.Errorf("scope %+v", scope)
+	}
+	if again, err := b.Build(t.Context(), c); err != nil || again.Generation() != 2 {
+		t.Errorf("again: %v %v", again, err)
+	}
+}
+
+func TestBuildNamesTheFaultAndLeavesNothing(t *testing.T) {
+	for name, tt := range map[string]struct{ old, new, want string }{
+		"no store":           {`[{"name": "memory"}]`, `[]`, "store.plugins is empty"},
+		"store without name": {`[{"name": "memory"}]`, `[{}]`, "store.plugins[0].name is missing"},
+		"second store":       {`[{"name": "memory"}]`, `[{"name": "memory"}, {"name": "memory", "broken": true}]`, "store.plugins[1] (memory): broken"},
+		"unknown store":      {`[{"name": "memory"}]`, `[{"name": "gone"}]`, "store.plugins[0] (gone)"},
+		"no verifier":        {`[{"name": "checker", "artifactTypes": "*"}]`, `[]`, "verifier.plugins is empty"},
+		"verifier's name":    {`"name": "checker"`, `"name": 7`, "verifier.plugins[0].name: 7 is not a name"},
+		"verifier's type":    {`"name": "checker"`, `"name": "checker", "type": []`, "verifier.plugins[0].type"},
+		"unknown verifier":   {`"name": "checker"`, `"name": "gone"`, "verifier.plugins[0] (gone)"},
+		"policy":             {`"configPolicy"`, `"gone"`, "policy.plugin"},
+		"unknown provider":   {`"artifactTypes": "*"`, `"trust": "kmp"`, `no key management provider "kmp"; configured: none`},
+		"provider's type":    {`"policy":`, `"keyManagementProvider": {"plugins": [{"name": "kmp", "type": "gone"}]}, "policy":`, `keyManagementProvider.plugins[0].type: "gone" is not one of memory`},
+		"provider twice":     {`"policy":`, `"keyManagementProvider": {"plugins": [{"name": "kmp", "type": "memory"}, {"name": "kmp", "type": "memory"}]}, "policy":`, `keyManagementProvider.plugins[1].name: "kmp" is the name of another entry`},
+		"provider down":      {`"policy":`, `"keyManagementProvider": {"plugins": [{"name": "kmp", "type": "memory", "down": true}]}, "policy":`, "keyManagementProvider.plugins[0] (kmp): KMS is down"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !strings.Contains(minimal, tt.old) {
+				t.Fatalf("%q is not in the configuration", tt.old)
+			}
+			c, err := Parse("config.json", []byte(strings.Replace(minimal, tt.old, tt.new, 1)), discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := &parts{}
+			b := &Builder{Factories: p.factories(), Log: discard}
+			if _, err := b.Build(t.Context(), c); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			for _, s := range p.stores {
+				if !s.closed {
+					t.Error("a store of a configuration that was not loaded was left open")
+				}
+			}
+		})
+	}
+}
+
+func TestParseSaysWhere(t *testing.T) {
+	for content, want := range map[string]string{
+		"":                                 "unexpected end",
+		"{\n\"store\": {\n,":               "line 3",
+		`{"store": 7}`:                     "store",
+		`{"logger": {"formatter": "xml"}}`: "logger.formatter",
+		`{"executor": {"mutationRequestTimeout": 0}}`: "executor.mutationRequestTimeout is 0",
+	} {
+		if _, err := Parse("config.json", []byte(content), discard); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", content, err, want)
+		}
+	}
+}
+
+func TestParseTellsOfMisspeltFields(t *testing.T) {
+	var log bytes.Buffer
+	if _, err := Parse("config.json", []byte(`{"verifer": {}}`), slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "verifer") {
+		t.Errorf("log: %s", &log)
+	}
+}
+
+func TestLoadIsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(path, bytes.Repeat([]byte(" "), maxFileBytes+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path, discard); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Error(err)
+	}
+	if _, err := Load(filepath.Join(t.TempDir(), "gone"), discard); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+func TestPaths(t *testing.T) {
+	t.Setenv("RATIFY_CONFIG", "/etc/ratify")
+	if Path("") != "/etc/ratify/config.json" || PluginDir() != "/etc/ratify/plugins" || Path("x") != "x" {
+		t.Errorf("%s %s", Path(""), PluginDir())
+	}
+}
+
+// load is what Watch told.
+type load struct {
+	c   *Config
+	err error
+}
+
+func TestWatch(t *testing.T) {
+	dir, certs := t.TempDir(), t.TempDir()
+	path := filepath.Join(dir, "config.json")
+	replace := func(path, content string) {
+		t.Helper()
+		if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := strings.Replace(minimal, `"artifactTypes"`, `"verificationCerts": ["`+certs+`"], "artifactTypes"`, 1)
+	replace(path, config)
+	ctx, cancel := context.WithCancel(t.Context())
+	loads, done := make(chan load), make(chan error, 1)
+	go func() {
+		done <- Watch(ctx, path, discard, func(c *Config, err error) error {
+			loads <- load{c, err}
+			return nil
+		})
+	}()
+	next := func(what string) load {
+		t.Helper()
+		select {
+		case l := <-loads:
+			return l
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s: not seen", what)
+			return load{}
+		}
+	}
+	if l := next("the first"); l.err != nil {
+		t.Fatal(l.err)
+	}
+	replace(path, strings.Replace(config, `"checker"`, `"other"`, 1))
+	if l := next("a change"); l.err != nil || l.c.Verifier.Verifiers[0]["name"] != "other" {
+		t.Errorf("%+v", l)
+	}
+	replace(path, "{")
+	if l := next("a bad edit"); l.err == nil || l.c != nil {
+		t.Errorf("%+v", l)
+	}
+	replace(path, config)
+	if l := next("the repair"); l.err != nil {
+		t.Error(l.err)
+	}
+	replace(filepath.Join(certs, "new.crt"), "certificate")
+	if l := next("a certificate"); l.err != nil {
+		t.Error(l.err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if l := next("the removal"); !errors.Is(l.err, os.ErrNotExist) {
+		t.Errorf("%+v", l)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// The kubelet mounts a ConfigMap as links into a directory that it swaps whole.
+func TestWatchSeesConfigMapUpdate(t *testing.T) {
+	dir := t.TempDir()
+	publish := func(version, content string) {
+		t.Helper()
+		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, version, "config.json"), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("..1", minimal)
+	if err := os.Symlink("..data/config.json", filepath.Join(dir, "config.json")); err != nil {
+		t.Fatal(err)
+	}
+	stop := errors.New("seen")
+	seen := 0
+	err := Watch(t.Context(), filepath.Join(dir, "config.json"), discard, func(c *Config, err error) error {
+		if err != nil {
+			return err
+		}
+		if seen++; seen == 1 {
+			publish("..2", strings.Replace(minimal, `"checker"`, `"other"`, 1))
+			return nil
+		}
+		if c.Verifier.Verifiers[0]["name"] != "other" {
+			t.Errorf("%+v", c.Verifier)
+		}
+		return stop
+	})
+	if !errors.Is(err, stop) {
+		t.Error(err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(minimal))
+	f.Add([]byte(`{"store":{"plugins":[null]},"verifier":{"plugins":[{"verificationCerts":[1,"~/x"]}]}}`))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		c, err := Parse("config.json", content, discard)
+		if err != nil {
+			return
+		}
+		_ = c.files()
+		// Whatever it says, it must build or name a fault; external plugins are looked for in an empty directory.
+		t.Setenv("RATIFY_CONFIG", "/nonexistent")
+		if s, err := (&Builder{Factories: (&parts{}).factories(), Log: discard}).Build(t.Context(), c); (s == nil) == (err == nil) {
+			t.Errorf("%v %v", s, err)
+		}
+	})
+}
