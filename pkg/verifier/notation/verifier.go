@@ -8,13 +8,10 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/notaryproject/notation-core-go/signature/cose"
-	"github.com/notaryproject/notation-core-go/signature/jws"
 	"github.com/notaryproject/notation-go"
 	"github.com/notaryproject/notation-go/log"
 	notationverifier "github.com/notaryproject/notation-go/verifier"
 	"github.com/notaryproject/notation-go/verifier/trustpolicy"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ratify-project/ratify/pkg/common"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
 	"github.com/ratify-project/ratify/pkg/referrerstore"
@@ -24,9 +21,6 @@ import (
 
 // Type is the name by which configurations ask for this verifier.
 const Type = "notation"
-
-// maxEnvelopeBytes limits a signature envelope. One with a long chain and a timestamp has about 20 KiB.
-const maxEnvelopeBytes = 1 << 20
 
 // Options are what a Verifier needs besides its parameters.
 type Options struct {
@@ -169,47 +163,4 @@ func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc oc
 		return "", j.explain(ctx, err)
 	}
 	return j.describe(), nil
-}
-
-// readEnvelope returns the only blob of a signature manifest, and its media type. See "Signature Manifest" in the signature specification.
-func readEnvelope(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor,
-	store referrerstore.ReferrerStore) (envelope []byte, mediaType string, err error) {
-	const remedy = "sign the image again with notation; delete this artifact if it is no signature"
-	manifest, err := store.GetReferenceManifest(ctx, subject, desc)
-	if err != nil {
-		return nil, "", fmt.Errorf("read the signature's manifest: %w", err)
-	}
-	if n := len(manifest.Blobs); n != 1 {
-		return nil, "", refuse(checkFormat, fmt.Sprintf("the signature's manifest has %d blobs where exactly one, the envelope, is required", n), remedy)
-	}
-	blob := manifest.Blobs[0]
-	if blob.MediaType != jws.MediaTypeEnvelope && blob.MediaType != cose.MediaTypeEnvelope {
-		return nil, "", refuse(checkFormat, fmt.Sprintf("the signature's envelope has the media type %q; only %s (JWS) and %s (COSE) are signatures",
-			blob.MediaType, jws.MediaTypeEnvelope, cose.MediaTypeEnvelope), remedy)
-	}
-	if blob.Size > maxEnvelopeBytes {
-		return nil, "", refuse(checkFormat, fmt.Sprintf("the signature's envelope has %d bytes; more than %d are not accepted", blob.Size, maxEnvelopeBytes), remedy)
-	}
-	if err := blob.Digest.Validate(); err != nil {
-		return nil, "", refuse(checkFormat, fmt.Sprintf("the signature's manifest names its envelope %q: %v", blob.Digest, err), remedy)
-	}
-	envelope, err = store.GetBlobContent(ctx, subject, blob.Digest)
-	if err != nil {
-		return nil, "", fmt.Errorf("read the signature's envelope: %w", err)
-	}
-	if err := sameContent(blob, envelope); err != nil {
-		return nil, "", fmt.Errorf("read the signature's envelope: %w", err)
-	}
-	return envelope, blob.MediaType, nil
-}
-
-// sameContent returns an error unless content is what desc describes. That is a fault of the delivery, not of the signature.
-func sameContent(desc ocispec.Descriptor, content []byte) error {
-	if int64(len(content)) != desc.Size {
-		return fmt.Errorf("the store delivered %d bytes instead of %d for %s", len(content), desc.Size, desc.Digest)
-	}
-	if got := desc.Digest.Algorithm().FromBytes(content); got != desc.Digest {
-		return fmt.Errorf("the store delivered content of digest %s instead of %s", got, desc.Digest)
-	}
-	return nil
 }

@@ -1,0 +1,120 @@
+package notation
+
+import (
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+
+	"github.com/notaryproject/notation-core-go/signature/cose"
+	"github.com/notaryproject/notation-core-go/signature/jws"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/ratify-project/ratify/pkg/common"
+	"github.com/ratify-project/ratify/pkg/ocispecs"
+	"github.com/ratify-project/ratify/pkg/referrerstore"
+	gocose "github.com/veraison/go-cose"
+)
+
+const (
+	// maxEnvelopeBytes limits a signature envelope. One with a long chain and a timestamp has about 25 KiB.
+	maxEnvelopeBytes = 256 << 10
+
+	// maxChainLength limits the certificates in an envelope. Chains have two to four.
+	maxChainLength = 16
+
+	// maxRSABits limits the keys of these certificates, as crypto/tls does. Verifying takes time that grows with the square of the length (a key
+	// of 64 KiB: 11 s), cannot be cancelled, and is done before it is known whose key it is. The specification allows up to 4096 for signing.
+	maxRSABits = 8192
+)
+
+// readEnvelope returns the only blob of a signature manifest, and its media type. See "Signature Manifest" in the signature specification.
+func readEnvelope(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor,
+	store referrerstore.ReferrerStore) (envelope []byte, mediaType string, err error) {
+	const remedy = "sign the image again with notation; delete this artifact if it is no signature"
+	manifest, err := store.GetReferenceManifest(ctx, subject, desc)
+	if err != nil {
+		return nil, "", fmt.Errorf("read the signature's manifest: %w", err)
+	}
+	if n := len(manifest.Blobs); n != 1 {
+		return nil, "", refuse(checkFormat, fmt.Sprintf("the signature's manifest has %d blobs where exactly one, the envelope, is required", n), remedy)
+	}
+	blob := manifest.Blobs[0]
+	if blob.MediaType != jws.MediaTypeEnvelope && blob.MediaType != cose.MediaTypeEnvelope {
+		return nil, "", refuse(checkFormat, fmt.Sprintf("the signature's envelope has the media type %q; only %s (JWS) and %s (COSE) are signatures",
+			blob.MediaType, jws.MediaTypeEnvelope, cose.MediaTypeEnvelope), remedy)
+	}
+	if blob.Size > maxEnvelopeBytes {
+		return nil, "", refuse(checkFormat, fmt.Sprintf("the signature's envelope has %d bytes; more than %d are not accepted", blob.Size, maxEnvelopeBytes), remedy)
+	}
+	if err := blob.Digest.Validate(); err != nil {
+		return nil, "", refuse(checkFormat, fmt.Sprintf("the signature's manifest names its envelope %q: %v", blob.Digest, err), remedy)
+	}
+	envelope, err = store.GetBlobContent(ctx, subject, blob.Digest)
+	if err != nil {
+		return nil, "", fmt.Errorf("read the signature's envelope: %w", err)
+	}
+	if err := sameContent(blob, envelope); err != nil {
+		return nil, "", fmt.Errorf("read the signature's envelope: %w", err)
+	}
+	if err := checkEffort(envelope, blob.MediaType); err != nil {
+		return nil, "", refuse(checkFormat, "the signature's envelope: "+err.Error(), remedy)
+	}
+	return envelope, blob.MediaType, nil
+}
+
+// sameContent returns an error unless content is what desc describes. That is a fault of the delivery, not of the signature.
+func sameContent(desc ocispec.Descriptor, content []byte) error {
+	if int64(len(content)) != desc.Size {
+		return fmt.Errorf("the store delivered %d bytes instead of %d for %s", len(content), desc.Size, desc.Digest)
+	}
+	if got := desc.Digest.Algorithm().FromBytes(content); got != desc.Digest {
+		return fmt.Errorf("the store delivered content of digest %s instead of %s", got, desc.Digest)
+	}
+	return nil
+}
+
+// checkEffort returns an error when verifying the envelope could take unreasonably long. What it cannot parse, notation-go refuses.
+func checkEffort(envelope []byte, mediaType string) error {
+	chain := chainOf(envelope, mediaType)
+	if len(chain) > maxChainLength {
+		return fmt.Errorf("it has %d certificates; more than %d are not accepted", len(chain), maxChainLength)
+	}
+	for i, der := range chain {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			continue
+		}
+		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits {
+			return fmt.Errorf("certificate %d has an RSA key of %d bits; more than %d are not accepted", i+1, key.N.BitLen(), maxRSABits)
+		}
+	}
+	return nil
+}
+
+// chainOf returns the certificates of an envelope in DER, found as notation-core-go finds them: header x5c in JWS, 33 (x5chain) in COSE.
+func chainOf(envelope []byte, mediaType string) [][]byte {
+	if mediaType == jws.MediaTypeEnvelope {
+		var parsed struct {
+			Header struct {
+				Chain [][]byte `json:"x5c"`
+			} `json:"header"`
+		}
+		if json.Unmarshal(envelope, &parsed) != nil {
+			return nil
+		}
+		return parsed.Header.Chain
+	}
+	var message gocose.Sign1Message
+	if message.UnmarshalCBOR(envelope) != nil {
+		return nil
+	}
+	values, _ := message.Headers.Unprotected[gocose.HeaderLabelX5Chain].([]any)
+	chain := make([][]byte, 0, len(values))
+	for _, value := range values {
+		if der, ok := value.([]byte); ok {
+			chain = append(chain, der)
+		}
+	}
+	return chain
+}

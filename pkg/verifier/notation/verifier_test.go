@@ -1,0 +1,483 @@
+package notation
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/notaryproject/notation-core-go/signature"
+	"github.com/notaryproject/notation-core-go/signature/cose"
+	"github.com/notaryproject/notation-core-go/signature/jws"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/ratify-project/ratify/pkg/common"
+	"github.com/ratify-project/ratify/pkg/ocispecs"
+	gocose "github.com/veraison/go-cose"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/artifact"
+)
+
+var mediaTypes = []string{jws.MediaTypeEnvelope, cose.MediaTypeEnvelope}
+
+// expectRefused fails the test unless the signature is refused by check, for a reason with these words, and says what to do.
+func expectRefused(t *testing.T, v *Verifier, store *memoryStore, check string, words ...string) {
+	t.Helper()
+	result, err := verify(t.Context(), v, store)
+	if err != nil || result.IsSuccess {
+		t.Fatalf("Verify() = %+v, %v; want a refusal", result, err)
+	}
+	if got := result.Extensions.(map[string]string)[factFailedCheck]; got != check {
+		t.Errorf("failed check %q, want %q (%s)", got, check, result.ErrorReason)
+	}
+	for _, word := range words {
+		if !strings.Contains(result.ErrorReason, word) {
+			t.Errorf("reason %q does not say %q", result.ErrorReason, word)
+		}
+	}
+	if result.Remediation == "" || !strings.Contains(result.Message, result.ErrorReason) {
+		t.Errorf("message %q, remediation %q", result.Message, result.Remediation)
+	}
+}
+
+func TestVerifySucceeds(t *testing.T) {
+	root := newRoot(t, "root")
+	intermediate := issue(t, root, "intermediate", newKey(t), asCA)
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signers := map[string]*identity{
+		"root-intermediate-leaf": issue(t, intermediate, "leaf", newKey(t)),
+		"RSA leaf":               issue(t, root, "leaf", rsaKey),
+		"self-signed leaf":       issue(t, nil, "leaf", newKey(t)),
+	}
+	image := imageOf("image")
+	for name, signer := range signers {
+		v := newVerifier(t, level("strict"), signer.chain[len(signer.chain)-1])
+		for _, mediaType := range mediaTypes {
+			t.Run(name+" "+mediaType, func(t *testing.T) {
+				result, err := verify(t.Context(), v, newStore(image, sign(t, signer, image, mediaType)))
+				if err != nil || !result.IsSuccess {
+					t.Fatalf("Verify() = %+v, %v", result, err)
+				}
+				facts := result.Extensions.(map[string]string)
+				for key, want := range map[string]string{
+					"Issuer": signer.cert.Issuer.String(), "SN": signer.cert.Subject.String(), "Subject": signer.cert.Subject.String(),
+					"Serial": signer.cert.SerialNumber.Text(16), "NotAfter": signer.cert.NotAfter.UTC().Format(time.RFC3339),
+					"SignatureDigest": result.ReferenceDigest, "TrustPolicy": "default", "VerificationLevel": "strict",
+				} {
+					if facts[key] != want || want == "" {
+						t.Errorf("extension %s is %q, want %q", key, facts[key], want)
+					}
+				}
+				if at, err := time.Parse(time.RFC3339, facts["SigningTime"]); err != nil || time.Since(at) > time.Minute {
+					t.Errorf("SigningTime is %q", facts["SigningTime"])
+				}
+				if result.Name != "verifier-notation" || result.VerifierType != "notation" || result.ArtifactType != artifactType {
+					t.Errorf("result %+v", result)
+				}
+			})
+		}
+	}
+}
+
+func TestVerifyRefuses(t *testing.T) {
+	root := newRoot(t, "root")
+	leaf := issue(t, root, "leaf", newKey(t))
+	stranger := issue(t, newRoot(t, "strange root"), "stranger", newKey(t))
+	yesterday := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
+	expired := issue(t, root, "expired", newKey(t), valid(yesterday.Add(-time.Hour), yesterday.Add(time.Hour)))
+	unborn := issue(t, root, "unborn", newKey(t), valid(time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)))
+	inThePast := func(r *signature.SignRequest) { r.SigningTime = yesterday }
+	image, other := imageOf("image"), imageOf("another image")
+	v := newVerifier(t, level("strict"), root.cert)
+
+	for _, mediaType := range mediaTypes {
+		good := sign(t, leaf, image, mediaType)
+		tests := []struct {
+			name     string
+			envelope []byte
+			check    string
+			words    []string
+		}{
+			{"stranger", sign(t, stranger, image, mediaType), "authenticity", []string{"CN=stranger", "CN=strange root", "ca:certs (1 certificates: CN=root"}},
+			{"another image's", sign(t, leaf, other, mediaType), "subject", []string{other.Digest.String(), "not for this image, " + image.Digest.String()}},
+			{"stranger's of another image", sign(t, stranger, other, mediaType), "authenticity", []string{"CN=stranger"}},
+			{"expired leaf", signRequest(t, expired, image, mediaType, inThePast), "authenticTimestamp",
+				[]string{"CN=expired", "expired on " + stamp(expired.cert.NotAfter), "tsa"}},
+			{"leaf not yet valid", signRequest(t, unborn, image, mediaType, func(r *signature.SignRequest) { r.SigningTime = unborn.cert.NotBefore }),
+				"authenticTimestamp", []string{"CN=unborn", "not valid before"}},
+			{"expired signature", signRequest(t, leaf, image, mediaType, func(r *signature.SignRequest) {
+				r.SigningTime, r.Expiry = yesterday, yesterday.Add(time.Hour)
+			}), "expiry", []string{"expired on " + stamp(yesterday.Add(time.Hour))}},
+			{"signing authority", signRequest(t, leaf, image, mediaType, func(r *signature.SignRequest) {
+				r.SigningScheme = signature.SigningSchemeX509SigningAuthority
+			}), "authenticity", []string{"no trust store of type signingAuthority"}},
+			{"truncated", good[:len(good)/2], "integrity", nil},
+			{"tampered", tamper(t, good, mediaType), "integrity", nil},
+			{"empty", []byte{}, "integrity", nil},
+			{"text", []byte("{}"), "integrity", nil},
+			{"other payload type", signRequest(t, leaf, image, mediaType, func(r *signature.SignRequest) { r.Payload.ContentType = "text/plain" }), "integrity", nil},
+			{"unreadable payload", signRequest(t, leaf, image, mediaType, func(r *signature.SignRequest) { r.Payload.Content = []byte(`{"targetArtifact":7}`) }), "subject",
+				[]string{"cannot be read"}},
+			{"other size", signRequest(t, leaf, ocispec.Descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: 1}, mediaType, func(*signature.SignRequest) {}),
+				"subject", []string{"of 1 bytes"}},
+		}
+		for _, tt := range tests {
+			t.Run(mediaType+" "+tt.name, func(t *testing.T) {
+				store := newStore(image).add(mediaType, tt.envelope)
+				expectRefused(t, v, store, tt.check, tt.words...)
+			})
+		}
+	}
+}
+
+// tamper changes what the envelope says it signs, and leaves the signature as it is.
+func tamper(t *testing.T, envelope []byte, mediaType string) []byte {
+	t.Helper()
+	if mediaType == cose.MediaTypeEnvelope { // the payload is there as it is
+		changed := bytes.Replace(envelope, []byte("sha256:"), []byte("sha257:"), 1)
+		if bytes.Equal(changed, envelope) {
+			t.Fatal("nothing to tamper with")
+		}
+		return changed
+	}
+	var parsed map[string]any
+	if err := json.Unmarshal(envelope, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	parsed["payload"] = parsed["payload"].(string)[:20] + "A" + parsed["payload"].(string)[21:]
+	changed, err := json.Marshal(parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
+func TestVerifyRefusesArtifacts(t *testing.T) {
+	root := newRoot(t, "root")
+	leaf := issue(t, root, "leaf", newKey(t))
+	image := imageOf("image")
+	good := sign(t, leaf, image, jws.MediaTypeEnvelope)
+	v := newVerifier(t, level("strict"), root.cert)
+
+	huge := newStore(image).add(jws.MediaTypeEnvelope, make([]byte, maxEnvelopeBytes+1))
+	huge.failBlob = errors.New("must not be read")
+	named := newStore(image, good)
+	named.manifest.Blobs[0].Digest = "sha257:00"
+	long := slices.Repeat(leaf.chain, maxChainLength)
+
+	tests := []struct {
+		name  string
+		store *memoryStore
+		words string
+	}{
+		{"no blob", newStore(image), "0 blobs"},
+		{"two blobs", newStore(image, good, sign(t, leaf, image, cose.MediaTypeEnvelope)), "2 blobs"},
+		{"media type", newStore(image).add("application/octet-stream", good), `"application/octet-stream"`},
+		{"size", huge, "more than"},
+		{"digest", named, "sha257:00"},
+		{"long chain", newStore(image).add(jws.MediaTypeEnvelope, jwsWithChain(t, good, long)), "32 certificates"},
+		{"heavy key", newStore(image).add(jws.MediaTypeEnvelope, jwsWithChain(t, good, []*x509.Certificate{heavy(t)})), "RSA key of 16384 bits"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { expectRefused(t, v, tt.store, checkFormat, tt.words) })
+	}
+
+	t.Run("JWS named COSE", func(t *testing.T) {
+		expectRefused(t, v, newStore(image).add(cose.MediaTypeEnvelope, good), "integrity")
+	})
+	t.Run("chain of a COSE envelope is seen", func(t *testing.T) {
+		if got := len(chainOf(sign(t, leaf, image, cose.MediaTypeEnvelope), cose.MediaTypeEnvelope)); got != 2 {
+			t.Errorf("%d certificates, want 2", got)
+		}
+	})
+}
+
+// jwsWithChain replaces the chain of a JWS envelope.
+func jwsWithChain(t *testing.T, envelope []byte, chain []*x509.Certificate) []byte {
+	t.Helper()
+	var parsed map[string]any
+	if err := json.Unmarshal(envelope, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	var ders [][]byte
+	for _, c := range chain {
+		ders = append(ders, c.Raw)
+	}
+	parsed["header"].(map[string]any)["x5c"] = ders
+	changed, err := json.Marshal(parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
+// heavy returns a certificate whose RSA key takes long to compute with.
+func heavy(t *testing.T) *x509.Certificate {
+	t.Helper()
+	key := &rsa.PublicKey{E: 65537}
+	modulus := bytes.Repeat([]byte{0xff}, 16384/8)
+	key.N = new(big.Int).SetBytes(modulus)
+	root := newRoot(t, "root")
+	template := &x509.Certificate{SerialNumber: root.cert.SerialNumber, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, root.cert, key, root.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+func TestVerifyUndetermined(t *testing.T) {
+	root := newRoot(t, "root")
+	leaf := issue(t, root, "leaf", newKey(t))
+	image := imageOf("image")
+	good := sign(t, leaf, image, jws.MediaTypeEnvelope)
+	v := newVerifier(t, level("strict"), root.cert)
+	down := errors.New("503 from the registry")
+
+	tests := []struct {
+		name   string
+		break_ func(*memoryStore)
+		want   string
+	}{
+		{"subject", func(s *memoryStore) { s.failSubject = down }, down.Error()},
+		{"manifest", func(s *memoryStore) { s.failManifest = down }, down.Error()},
+		{"blob", func(s *memoryStore) { s.failBlob = down }, down.Error()},
+		{"wrong bytes", func(s *memoryStore) { s.blobs[digest.FromBytes(good)] = bytes.ToUpper(good) }, "delivered content of digest"},
+		{"short", func(s *memoryStore) { s.blobs[digest.FromBytes(good)] = good[1:] }, "bytes instead of"},
+		{"endless", func(s *memoryStore) { s.blobs[digest.FromBytes(good)] = make([]byte, 1<<20) }, "bytes instead of"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			store := newStore(image, good)
+			tt.break_(store)
+			result, err := verify(t.Context(), v, store)
+			if err == nil || result.IsSuccess || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("Verify() = %+v, %v; want an error with %q", result, err, tt.want)
+			}
+			if strings.Contains(tt.want, "503") && !errors.Is(err, down) {
+				t.Error("the cause is lost")
+			}
+		})
+	}
+
+	t.Run("another subject", func(t *testing.T) {
+		store := newStore(image, good)
+		subject := common.Reference{Path: repository, Digest: digest.FromString("x")}
+		if result, err := v.Verify(t.Context(), subject, ocispecs.ReferenceDescriptor{}, store); err == nil || result.IsSuccess {
+			t.Errorf("Verify() = %+v, %v; want an error", result, err)
+		}
+	})
+	for _, fact := range []error{artifact.ErrLimit, artifact.ErrMalformed} {
+		t.Run(fact.Error(), func(t *testing.T) {
+			store := newStore(image, good)
+			store.failManifest = fmt.Errorf("manifest: %w", fact)
+			expectRefused(t, v, store, checkFormat, fact.Error())
+		})
+	}
+}
+
+func TestPolicies(t *testing.T) {
+	root := newRoot(t, "root")
+	leaf := issue(t, root, "leaf", newKey(t))
+	stranger := issue(t, newRoot(t, "strange root"), "stranger", newKey(t))
+	image := imageOf("image")
+	yesterday := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
+	good := sign(t, leaf, image, cose.MediaTypeEnvelope)
+	strange := sign(t, stranger, image, cose.MediaTypeEnvelope)
+	expired := signRequest(t, leaf, image, cose.MediaTypeEnvelope, func(r *signature.SignRequest) {
+		r.SigningTime, r.Expiry = yesterday, yesterday.Add(time.Hour)
+	})
+	identity := func(dn string) string {
+		return withPolicy(`"registryScopes":["*"],"signatureVerification":{"level":"strict"},"trustStores":["ca:certs"],"trustedIdentities":["x509.subject:` + dn + `"]`)
+	}
+	scope := func(scopes string) string {
+		return withPolicy(`"registryScopes":[` + scopes + `],"signatureVerification":{"level":"strict"},"trustStores":["ca:certs"],"trustedIdentities":["*"]`)
+	}
+	override := func(base, check, action string) string {
+		return withPolicy(`"registryScopes":["*"],"signatureVerification":{"level":"` + base + `","override":{"` + check + `":"` + action + `"}},
+			"trustStores":["ca:certs"],"trustedIdentities":["*"]`)
+	}
+	skip := withPolicy(`"registryScopes":["*"],"signatureVerification":{"level":"skip"}`)
+
+	tests := []struct {
+		name       string
+		parameters string
+		envelope   []byte
+		success    bool
+		words      string // of the message or the reason
+	}{
+		{"strict, good", level("strict"), good, true, "signed by CN=leaf"},
+		{"strict, expired", level("strict"), expired, false, "expired on"},
+		{"strict, stranger", level("strict"), strange, false, "no trust store holds"},
+		{"permissive, good", level("permissive"), good, true, "signed by CN=leaf"},
+		{"permissive, expired", level("permissive"), expired, true, "expiry: the signature expired on"},
+		{"permissive, stranger", level("permissive"), strange, false, "no trust store holds"},
+		{"audit, expired", level("audit"), expired, true, "expiry: the signature expired on"},
+		{"audit, stranger", level("audit"), strange, true, "authenticity: no trust store holds"},
+		{"audit, other image", level("audit"), sign(t, leaf, imageOf("x"), jws.MediaTypeEnvelope), false, "not for this image"},
+		{"audit, damaged", level("audit"), good[:len(good)-9], false, "damaged"},
+		{"skip, damaged", skip, []byte("x"), true, "nothing was verified"},
+		{"strict but expiry logged", override("strict", "expiry", "log"), expired, true, "expiry: the signature expired on"},
+		{"audit but expiry enforced", override("audit", "expiry", "enforce"), expired, false, "expired on"},
+		{"audit but authenticity enforced", override("audit", "authenticity", "enforce"), strange, false, "no trust store holds"},
+		{"identity", identity("C=CN, ST=ZJ, O=Example"), good, true, "signed by CN=leaf"},
+		{"other identity", identity("C=CN, ST=ZJ, O=Other"), good, false, "none of the trusted identities of trust policy \"default\": x509.subject:C=CN, ST=ZJ, O=Other"},
+		{"scope", scope(`"` + repository + `"`), good, true, "signed by CN=leaf"},
+		{"other scope", scope(`"` + repository + `2","registry.example.com/team"`), good, false, "no trust policy of the verifier covers the repository " + repository},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			v := newVerifier(t, tt.parameters, root.cert)
+			result, err := verify(t.Context(), v, newStore(image, tt.envelope))
+			if err != nil || result.IsSuccess != tt.success {
+				t.Fatalf("Verify() = %+v, %v; want success %t", result, err, tt.success)
+			}
+			if !strings.Contains(result.Message, tt.words) {
+				t.Errorf("message %q does not say %q", result.Message, tt.words)
+			}
+			warned := result.Extensions.(map[string]string)[factWarnings] != ""
+			if want := tt.success && strings.Contains(tt.words, ": "); warned != want {
+				t.Errorf("extensions %v; want warnings: %t", result.Extensions, want)
+			}
+		})
+	}
+
+	t.Run("skip reads nothing", func(t *testing.T) {
+		store := newStore(image)
+		if result, err := verify(t.Context(), newVerifier(t, skip, root.cert), store); err != nil || !result.IsSuccess || store.reads != 0 {
+			t.Errorf("Verify() = %+v, %v after %d reads", result, err, store.reads)
+		}
+	})
+	t.Run("the exact scope wins", func(t *testing.T) {
+		v := newVerifier(t, `{"name":"n","artifactTypes":"*","verificationCertStores":{"certs":["roots"]},"trustPolicyDoc":{"version":"1.0","trustPolicies":[
+			{"name":"all","registryScopes":["*"],"signatureVerification":{"level":"skip"}},
+			{"name":"one","registryScopes":["`+repository+`"],"signatureVerification":{"level":"strict"},"trustStores":["ca:certs"],"trustedIdentities":["*"]}]}}`, root.cert)
+		store := newStore(image, strange)
+		if result, err := verify(t.Context(), v, store); err != nil || result.IsSuccess {
+			t.Errorf("Verify() = %+v, %v; want a refusal by policy one", result, err)
+		}
+		if result, err := verifyIn(t.Context(), v, store, repository+"/x"); err != nil || !result.IsSuccess {
+			t.Errorf("Verify() = %+v, %v; want it skipped by policy all", result, err)
+		}
+	})
+}
+
+func TestCanVerify(t *testing.T) {
+	root := newRoot(t, "root")
+	for types, want := range map[string]bool{artifactType: true, "*": true, "a/b, " + artifactType: true, "a/b": false, "a/b,c/d": false} {
+		v := newVerifier(t, strings.Replace(level("strict"), artifactType, types, 1), root.cert)
+		if got := v.CanVerify(t.Context(), ocispecs.ReferenceDescriptor{ArtifactType: artifactType}); got != want {
+			t.Errorf("CanVerify with %q = %t, want %t", types, got, want)
+		}
+	}
+	v := newVerifier(t, strings.Replace(level("strict"), `"type":"notation",`, "", 1), root.cert)
+	if v.Name() != "verifier-notation" || v.Type() != v.Name() || len(v.GetNestedReferences()) != 0 {
+		t.Errorf("name %q, type %q", v.Name(), v.Type())
+	}
+}
+
+// TestConcurrent has many goroutines use one verifier, each for a signature of its own.
+func TestConcurrent(t *testing.T) {
+	root := newRoot(t, "root")
+	leaf := issue(t, root, "leaf", newKey(t))
+	stranger := issue(t, newRoot(t, "strange root"), "stranger", newKey(t))
+	v := newVerifier(t, level("strict"), root.cert)
+	var wg sync.WaitGroup
+	for i := range 20 {
+		image := imageOf(fmt.Sprint(i))
+		signer := []*identity{leaf, stranger}[i%2]
+		store := newStore(image, sign(t, signer, image, mediaTypes[i/2%2]))
+		wg.Go(func() {
+			result, err := verify(context.WithoutCancel(t.Context()), v, store)
+			if err != nil || result.IsSuccess != (i%2 == 0) {
+				t.Errorf("signature %d: %+v, %v", i, result, err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// FuzzVerify mutates signed envelopes: none may crash the verifier, and only the very bytes that were signed may verify.
+func FuzzVerify(f *testing.F) {
+	root := newRoot(f, "root")
+	leaf := issue(f, root, "leaf", newKey(f))
+	image := imageOf("image")
+	v := newVerifier(f, level("strict"), root.cert)
+	good := make(map[string]bool)
+	for _, mediaType := range mediaTypes {
+		envelope := sign(f, leaf, image, mediaType)
+		good[string(envelope)] = true
+		for i := range 5 {
+			f.Add(mediaType == cose.MediaTypeEnvelope, envelope, uint16(i*251), byte(i))
+		}
+	}
+	all := slices.Collect(maps.Keys(good))
+	f.Fuzz(func(t *testing.T, isCOSE bool, envelope []byte, position uint16, flip byte) {
+		mediaType := jws.MediaTypeEnvelope
+		if isCOSE {
+			mediaType = cose.MediaTypeEnvelope
+		}
+		// The fuzzer's bytes, and a signed envelope with one byte changed: keys differ from run to run, so that a stored input is not signed.
+		for _, candidate := range append([]string{string(envelope)}, all...) {
+			mutant := []byte(candidate)
+			if len(mutant) > 0 {
+				mutant[int(position)%len(mutant)] ^= flip
+			}
+			result, err := verify(t.Context(), v, newStore(image).add(mediaType, mutant))
+			if err != nil {
+				t.Fatalf("no decision: %v", err)
+			}
+			if result.IsSuccess && !sameSignature(mutant, all) {
+				t.Fatalf("verified although changed: %q", mutant)
+			}
+		}
+	})
+}
+
+// sameSignature reports whether mutant says the same as one of the envelopes: JSON has more than one way to write a value, and neither format
+// signs its unprotected header.
+func sameSignature(mutant []byte, envelopes []string) bool {
+	for _, e := range envelopes {
+		if string(mutant) == e {
+			return true
+		}
+		a, b := signedParts(mutant), signedParts([]byte(e))
+		if a != "" && a == b {
+			return true
+		}
+	}
+	return false
+}
+
+// signedParts returns what a signature covers, and the signature.
+func signedParts(envelope []byte) string {
+	var message gocose.Sign1Message
+	if message.UnmarshalCBOR(envelope) == nil {
+		return fmt.Sprintf("%x|%x|%x", message.Headers.RawProtected, message.Payload, message.Signature)
+	}
+	var parsed struct{ Payload, Protected, Signature string }
+	if json.Unmarshal(envelope, &parsed) != nil {
+		return ""
+	}
+	raw, _ := base64.RawURLEncoding.DecodeString(parsed.Signature) // the last character has bits to spare
+	return fmt.Sprintf("%s|%s|%x", parsed.Protected, parsed.Payload, raw)
+}
