@@ -66,6 +66,9 @@ func expandHome(path string) string {
 // readCertPath returns the certificates of a file, or of all files below a directory in the order of their names. read holds the physical
 // paths of files that are read already.
 func readCertPath(path string, read map[string]bool) ([]*x509.Certificate, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, err // names the whole path
+	}
 	root, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, err

@@ -113,11 +113,18 @@ func parseCertStores(raw map[string]json.RawMessage) (map[truststore.Type]map[st
 		kind := truststore.Type(key)
 		if slices.Contains(truststore.Types, kind) {
 			typed = append(typed, key)
-			var byName map[string][]string
+			var byName map[string]json.RawMessage
 			if err := decodeStrict(field+"."+key, raw[key], &byName); err != nil {
 				return nil, err
 			}
-			stores[kind] = byName
+			stores[kind] = make(map[string][]string, len(byName))
+			for _, name := range slices.Sorted(maps.Keys(byName)) {
+				var providers []string
+				if err := decodeStrict(field+"."+key+"."+name, byName[name], &providers); err != nil {
+					return nil, err
+				}
+				stores[kind][name] = providers
+			}
 			continue
 		}
 		legacy = append(legacy, key)
