@@ -1,0 +1,149 @@
+package acr
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// registry is an instance's registry under its host names: authorization, and then the backend.
+type registry struct {
+	service  *Service
+	instance *instance
+}
+
+// Registry returns the registry that answers under a lower-case host name, or nil.
+func (s *Service) Registry(host string) *registry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.byHost(host)
+	if i == nil {
+		return nil
+	}
+	return &registry{service: s, instance: i}
+}
+
+// target is what a request of the registry API is about.
+type target struct {
+	repository string // empty: the registry as a whole
+	kind       string // manifests, blobs, uploads, tags, referrers, catalog or base
+	reference  string
+}
+
+// parseTarget returns the target of a path under /v2/. Repositories may have names such as "manifests", so that the kind is
+// looked for from the end.
+func parseTarget(path string) (target, bool) {
+	rest, found := strings.CutPrefix(path, "/v2/")
+	switch {
+	case path == "/v2" || rest == "" && found:
+		return target{kind: "base"}, true
+	case rest == "_catalog":
+		return target{kind: "catalog"}, true
+	case !found:
+		return target{}, false
+	}
+	if i := strings.LastIndex(rest, "/blobs/uploads/"); i > 0 {
+		return target{repository: rest[:i], kind: "uploads", reference: rest[i+len("/blobs/uploads/"):]}, true
+	}
+	for _, kind := range []string{"manifests", "blobs", "tags", "referrers"} {
+		if i := strings.LastIndex(rest, "/"+kind+"/"); i > 0 && !strings.Contains(rest[i+len(kind)+2:], "/") {
+			return target{repository: rest[:i], kind: kind, reference: rest[i+len(kind)+2:]}, true
+		}
+	}
+	return target{}, false
+}
+
+// Action returns the method and the kind of target, such as "GET manifests".
+func (g *registry) Action(r *http.Request) string {
+	t, ok := parseTarget(r.URL.Path)
+	if !ok {
+		return r.Method + " other"
+	}
+	return r.Method + " " + t.kind
+}
+
+// ServeHTTP lets a request through to the backend, or answers with a challenge (RFC 6750, section 3).
+func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	t, ok := parseTarget(r.URL.Path)
+	if !ok {
+		registryError(w, http.StatusNotFound, "NOT_FOUND", "404 page not found")
+		return
+	}
+	if problem := g.authorize(t, r); problem != "" {
+		w.Header().Set("WWW-Authenticate", g.challenge(t, r, problem))
+		registryError(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+		return
+	}
+	r = r.Clone(r.Context())
+	r.Header.Del("Authorization")
+	g.instance.backend.ServeHTTP(w, r)
+}
+
+// The reasons why a request is not let through. Two of them are the challenge's error parameter.
+const (
+	noToken           = "no token"
+	invalidToken      = "invalid_token"
+	insufficientScope = "insufficient_scope"
+)
+
+// authorize returns why the request's token does not allow it, or "".
+func (g *registry) authorize(t target, r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return noToken
+	}
+	b, valid := g.service.bearer(g.instance.ID, token)
+	switch {
+	case !valid:
+		return invalidToken
+	case b.owner || t.kind == "base":
+		return ""
+	}
+	for _, action := range actions(r.Method) {
+		if t.repository == "" || !slices.Contains(b.access[t.repository], action) {
+			return insufficientScope
+		}
+	}
+	return ""
+}
+
+// actions returns what a token must allow for a method.
+func actions(method string) []string {
+	switch method {
+	case http.MethodGet, http.MethodHead:
+		return []string{"pull"}
+	case http.MethodDelete:
+		return []string{"delete"}
+	default:
+		return []string{"pull", "push"}
+	}
+}
+
+func (g *registry) challenge(t target, r *http.Request, problem string) string {
+	challenge := fmt.Sprintf("Bearer realm=%q,service=%q", g.realm(r), serviceName(g.instance.Region, g.instance.ID))
+	switch {
+	case t.repository != "":
+		challenge += fmt.Sprintf(",scope=%q", "repository:"+t.repository+":"+strings.Join(actions(r.Method), ","))
+	case t.kind == "catalog":
+		challenge += `,scope="registry:catalog:*"`
+	}
+	if problem != noToken {
+		challenge += fmt.Sprintf(",error=%q", problem)
+	}
+	return challenge
+}
+
+// realm is the address of the token service. A client that came to the registry by address instead of through the proxy
+// could not reach it under its name, and gets its address too.
+func (g *registry) realm(r *http.Request) string {
+	at := TokenHost(g.instance.Region)
+	if name, _, err := net.SplitHostPort(r.Host); err == nil && net.ParseIP(name) != nil {
+		if direct, err := g.service.o.Direct(at); err == nil {
+			at = direct
+		}
+	}
+	return "https://" + at + tokenPath
+}

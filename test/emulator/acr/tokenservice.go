@@ -1,0 +1,93 @@
+package acr
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// tokenPath is where the token service answers.
+const tokenPath = "/auth"
+
+// TokenHost returns the host name of a region's token service.
+func TokenHost(region string) string { return "dockerauth." + region + ".aliyuncs.com" }
+
+// tokenService turns temporary passwords into Bearer tokens, as https://distribution.github.io/distribution/spec/auth/token/
+// describes.
+type tokenService struct {
+	service *Service
+	region  string
+}
+
+// TokenService returns the token service of a region.
+func (s *Service) TokenService(region string) *tokenService {
+	return &tokenService{service: s, region: region}
+}
+
+// Action returns the method and "token".
+func (t *tokenService) Action(r *http.Request) string { return r.Method + " token" }
+
+// serviceName is what the token service calls an instance's registry.
+func serviceName(region, instance string) string {
+	return "registry.aliyuncs.com:" + region + ":" + instance
+}
+
+// ServeHTTP hands out a token. It knows no OAuth 2.0 (POST), as the real one does not. Without credentials the token is good
+// for nothing.
+func (t *tokenService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != tokenPath {
+		registryError(w, http.StatusNotFound, "NOT_FOUND", "404 page not found")
+		return
+	}
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		registryError(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "The operation is unsupported.")
+		return
+	}
+	instance, found := strings.CutPrefix(r.URL.Query().Get("service"), serviceName(t.region, ""))
+	if !found || t.service.inRegion(t.region, instance) == nil {
+		registryError(w, http.StatusBadRequest, "UNSUPPORTED", "unknown service")
+		return
+	}
+	granted := bearer{instance: instance, access: map[string][]string{}}
+	if user, token, given := r.BasicAuth(); given {
+		if !t.service.checkPassword(instance, user, token) {
+			registryError(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+			return
+		}
+		granted.access = pullAccess(r.URL.Query()["scope"])
+	}
+	token := t.service.newBearer(granted)
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"token":        token,
+		"access_token": token,
+		"expires_in":   int(t.service.o.BearerLifetime / time.Second),
+		"issued_at":    t.service.o.Now().UTC().Format(time.RFC3339),
+	})
+}
+
+// pullAccess returns what the role's policy, which allows cr:PullRepository, leaves of the scopes asked for.
+func pullAccess(scopes []string) map[string][]string {
+	access := map[string][]string{}
+	for _, scope := range strings.Fields(strings.Join(scopes, " ")) {
+		kind, rest, _ := strings.Cut(scope, ":")
+		colon := strings.LastIndex(rest, ":")
+		if kind != "repository" || colon < 0 {
+			continue
+		}
+		if slices.Contains(strings.Split(rest[colon+1:], ","), "pull") {
+			access[rest[:colon]] = []string{"pull"}
+		}
+	}
+	return access
+}
+
+// registryError answers with one error in the form of the registry API.
+func registryError(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"errors": []any{map[string]any{"code": code, "message": message, "detail": nil}}})
+}
