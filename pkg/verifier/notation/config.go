@@ -189,7 +189,7 @@ func decodeStrict(field string, raw []byte, target any) error {
 		if mistake.Field != "" {
 			field += "." + mistake.Field
 		}
-		return configErrorf(field, "is a JSON %s where a %s is expected", mistake.Value, describeType(mistake.Type.String()))
+		return configErrorf(field, "is a JSON %s where %s is expected", mistake.Value, describeType(mistake.Type.String()))
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		return configErrorf(field+"."+strings.Trim(name, `"`), "is unknown")
@@ -201,11 +201,11 @@ func decodeStrict(field string, raw []byte, target any) error {
 func describeType(goType string) string {
 	switch {
 	case strings.HasPrefix(goType, "[]"):
-		return "list"
+		return "a list"
 	case strings.HasPrefix(goType, "map"), strings.HasPrefix(goType, "struct"):
-		return "object"
+		return "an object"
 	case strings.HasPrefix(goType, "trustpolicy.") && !strings.HasSuffix(goType, "Action") && !strings.HasSuffix(goType, "Option"):
-		return "object"
+		return "an object"
 	}
-	return "string"
+	return "a string"
 }
