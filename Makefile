@@ -1,0 +1,54 @@
+# Ratify for Alibaba Cloud. `make help` lists what there is.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+
+# How long each fuzz test runs.
+FUZZTIME ?= 30s
+
+export GOFLAGS := -buildvcs=false
+export ALIBABA_CLOUD_ECS_METADATA_DISABLED := true
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/ratify, static and stamped with version and commit
+	$(BUILD) -o bin/ratify ./cmd/ratify
+
+.PHONY: test
+test: ## Run all tests with the race detector
+	go test -race -timeout 10m ./...
+
+.PHONY: lint
+lint: ## Check format, vet, staticcheck and that go.mod is tidy
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
+	go mod tidy -diff
+	go vet ./...
+	go tool staticcheck ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz test for FUZZTIME (30s)
+	@for package in $$(go list ./...); do \
+	  for test in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+	    echo "$$package $$test"; \
+	    go test -run '^$$' -fuzz "^$$test\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	  done; \
+	done
+
+.PHONY: demo
+demo: build ## Sign images, serve, and ask as Gatekeeper does, on an emulated cloud
+	@go run ./test/demo -ratify bin/ratify
+
+.PHONY: emulator
+emulator: ## Run the emulated cloud and print how to use it
+	@go run ./test/emulator/cmd/emulator
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin

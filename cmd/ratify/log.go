@@ -1,0 +1,99 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/sirupsen/logrus"
+)
+
+// logLevel is the level of all loggers of the process.
+var logLevel slog.LevelVar
+
+// setLogger makes the log of format text (or ""), json or logstash the default of the process.
+func setLogger(w io.Writer, format string, debug bool) {
+	logLevel.Set(levelFromEnv())
+	if debug {
+		logLevel.Set(slog.LevelDebug)
+	}
+	setFormat(w, format)
+}
+
+func setFormat(w io.Writer, format string) {
+	options := &slog.HandlerOptions{Level: &logLevel}
+	var handler slog.Handler
+	switch format {
+	case "json":
+		handler = slog.NewJSONHandler(w, options)
+	case "logstash":
+		options.ReplaceAttr = logstashNames
+		handler = slog.NewJSONHandler(w, options).WithAttrs([]slog.Attr{slog.String("@version", "1")})
+	default:
+		handler = slog.NewTextHandler(w, options)
+	}
+	slog.SetDefault(slog.New(handler))
+
+	// Upstream's policy providers, verifiers and plugins log with logrus.
+	logrus.SetOutput(io.Discard)
+	logrus.SetLevel(logrus.DebugLevel)
+	logrus.StandardLogger().ReplaceHooks(logrus.LevelHooks{})
+	logrus.AddHook(forwarder{})
+}
+
+func levelFromEnv() slog.Level {
+	name := os.Getenv("RATIFY_LOG_LEVEL")
+	if name == "" {
+		return slog.LevelInfo
+	}
+	level, err := logrus.ParseLevel(name) // the names that users of Ratify know
+	if err != nil {
+		return slog.LevelInfo
+	}
+	return toSlog(level)
+}
+
+func logstashNames(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) > 0 {
+		return a
+	}
+	switch a.Key {
+	case slog.TimeKey:
+		return slog.String("@timestamp", a.Value.Time().UTC().Format(time.RFC3339Nano))
+	case slog.MessageKey:
+		a.Key = "message"
+	}
+	return a
+}
+
+// forwarder hands what is logged with logrus to slog.
+type forwarder struct{}
+
+func (forwarder) Levels() []logrus.Level { return logrus.AllLevels }
+
+func (forwarder) Fire(entry *logrus.Entry) error {
+	attrs := make([]any, 0, 2*len(entry.Data))
+	for key, value := range entry.Data {
+		attrs = append(attrs, key, value)
+	}
+	level := toSlog(entry.Level)
+	if level == slog.LevelInfo {
+		level = slog.LevelDebug // upstream tells at info what only its developers need
+	}
+	slog.Log(entry.Context, level, entry.Message, attrs...)
+	return nil
+}
+
+func toSlog(level logrus.Level) slog.Level {
+	switch level {
+	case logrus.TraceLevel, logrus.DebugLevel:
+		return slog.LevelDebug
+	case logrus.InfoLevel:
+		return slog.LevelInfo
+	case logrus.WarnLevel:
+		return slog.LevelWarn
+	default:
+		return slog.LevelError
+	}
+}

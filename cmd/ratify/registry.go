@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+
+	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
+	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
+	upstreamstore "github.com/ratify-project/ratify/pkg/referrerstore"
+	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
+	"github.com/ratify-project/ratify/pkg/verifier"
+	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
+
+	// Upstream's parts, each registered by its import.
+	_ "github.com/ratify-project/ratify/pkg/common/oras/authprovider/aws"
+	_ "github.com/ratify-project/ratify/pkg/common/oras/authprovider/azure"
+	_ "github.com/ratify-project/ratify/pkg/policyprovider/configpolicy"
+	_ "github.com/ratify-project/ratify/pkg/policyprovider/regopolicy"
+	_ "github.com/ratify-project/ratify/pkg/verifier/cosign"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/keymanagementprovider/inline"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation"
+)
+
+// factories returns what this binary is made of.
+func factories(m *metrics.Metrics, log *slog.Logger) config.Factories {
+	authprovider.SetDefaults(authprovider.Options{Log: log, OnRequest: m.CloudRequest})
+	return config.Factories{
+		Stores: map[string]config.StoreFactory{
+			"oras": func(c storeconfig.StorePluginConfig, pluginVersion string) (upstreamstore.ReferrerStore, error) {
+				return referrerstore.New(c, pluginVersion, referrerstore.Options{
+					UserAgent: "ratify-alibabacloud/" + version, OnRequest: m.RegistryRequest, OnCache: m.ContentCache, Log: log,
+				})
+			},
+		},
+		Verifiers: map[string]config.VerifierFactory{
+			"notation": func(c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
+				return notation.New(c, notation.Options{KeyMaterial: certificates(in.Certificates), PluginDirectory: in.PluginDir, Log: log})
+			},
+		},
+		KeyManagementProviders: map[string]config.KeyManagementProviderFactory{
+			"inline": func(c kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error) {
+				return inline.New(c, nil)
+			},
+		},
+	}
+}
+
+// certificates is the key material of a configuration as the Notation verifier asks for it.
+type certificates func(ctx context.Context, provider string) ([]*x509.Certificate, error)
+
+// Certificates implements notation.KeyMaterial.
+func (c certificates) Certificates(ctx context.Context, provider string) ([]*x509.Certificate, error) {
+	return c(ctx, provider)
+}
