@@ -20,8 +20,15 @@ func newCalls[V any](timeout time.Duration) *calls[V] {
 	return &calls[V]{group: flight.New[V](timeout)}
 }
 
-func (c *calls[V]) do(ctx context.Context, key string, fn func(context.Context) (V, error)) (V, error) {
+// do returns what is kept for key, or else the outcome of fn, which should keep it.
+func (c *calls[V]) do(ctx context.Context, key string, kept func(string) (V, bool), fn func(context.Context) (V, error)) (V, error) {
+	if value, ok := kept(key); ok {
+		return value, nil
+	}
 	value, err := c.group.Do(ctx, key, func(ctx context.Context) (V, error) {
+		if value, ok := kept(key); ok { // a call that ended after the look above
+			return value, nil
+		}
 		step := new(progress.Step)
 		c.steps.Store(key, step)
 		defer c.steps.CompareAndDelete(key, step)

@@ -4,12 +4,8 @@ import (
 	"cmp"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +13,8 @@ import (
 
 	"github.com/agnivade/levenshtein"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/pemfile"
 )
 
 const (
@@ -154,52 +152,20 @@ func seconds(to *time.Duration) func(string, any) error {
 func certificates(to *[]*x509.Certificate) func(string, any) error {
 	return func(field string, value any) error {
 		var bundle string
-		if err := text(&bundle)(field, value); err != nil {
+		err := text(&bundle)(field, value)
+		if err != nil {
 			return err
 		}
-		if !strings.Contains(bundle, "-----BEGIN") {
-			content, err := readFile(strings.TrimSpace(bundle))
-			if err != nil {
-				return fmt.Errorf("%s must be certificates in PEM or the path of a file of them: %w", field, err)
-			}
-			bundle = content
+		if strings.Contains(bundle, "-----BEGIN") {
+			*to, err = pemfile.Certificates([]byte(bundle))
+		} else {
+			*to, err = pemfile.ReadCertificates(strings.TrimSpace(bundle))
 		}
-		if len(bundle) > maxCABundle {
-			return fmt.Errorf("%s has more than %d bytes", field, maxCABundle)
-		}
-		for rest, n := []byte(bundle), 1; ; n++ {
-			var block *pem.Block
-			if block, rest = pem.Decode(rest); block == nil {
-				break
-			}
-			if block.Type != "CERTIFICATE" {
-				return fmt.Errorf("%s: block %d is a %s, not a CERTIFICATE", field, n, block.Type)
-			}
-			certificate, err := x509.ParseCertificate(block.Bytes)
-			if err != nil {
-				return fmt.Errorf("%s: certificate %d: %w", field, n, err)
-			}
-			*to = append(*to, certificate)
-		}
-		if len(*to) == 0 {
-			return fmt.Errorf("%s holds no certificate in PEM", field)
+		if err != nil {
+			return fmt.Errorf("%s must be certificates in PEM, or the path of a file of them: %w", field, err)
 		}
 		return nil
 	}
-}
-
-// readFile reads at most as much of a file as a bundle may have, and a byte more to tell.
-func readFile(path string) (string, error) {
-	if path == "" {
-		return "", errors.New("it is empty")
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxCABundle+1))
-	return string(content), err
 }
 
 func (s *settings) readProvider(field string, value any) error {

@@ -133,19 +133,19 @@ func (s *Store) GetBlobContent(ctx context.Context, subject common.Reference, id
 
 // content returns what r, a digest, refers to, from the memory, the disk or fetch.
 func (s *Store) content(ctx context.Context, r reference, limit int64, fetch func(context.Context) ([]byte, error)) ([]byte, error) {
-	data, hit := s.contents.Get(r.key())
-	if !hit && s.disk != nil {
-		if data, hit = s.disk.Get(r.path(), r.digest(), limit); hit {
-			s.contents.Put(r.key(), data, int64(len(data)))
-		}
-	}
-	if s.onCache != nil {
-		s.onCache(hit)
-	}
-	if hit {
+	if data, ok := s.contents.Get(r.key()); ok {
+		s.onCache(true)
 		return data, nil
 	}
-	return s.fetching.do(ctx, r.key(), func(ctx context.Context) ([]byte, error) {
+	return s.fetching.do(ctx, r.key(), s.contents.Get, func(ctx context.Context) ([]byte, error) {
+		if s.disk != nil {
+			if data, ok := s.disk.Get(r.path(), r.digest(), limit); ok {
+				s.onCache(true)
+				s.contents.Put(r.key(), data, int64(len(data)))
+				return data, nil
+			}
+		}
+		s.onCache(false)
 		data, err := fetch(ctx)
 		if err != nil {
 			return nil, err

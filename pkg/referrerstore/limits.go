@@ -16,8 +16,6 @@ const (
 	maxReferrers = 500
 	// maxReference bounds the text of a reference, above the specification's 255 for a name, 128 for a tag and a SHA-512 digest.
 	maxReference = 1 << 10
-	// maxCABundle bounds caBundle. The bundles of whole operating systems have about 250 kB.
-	maxCABundle = 1 << 20
 )
 
 // What is kept has these.

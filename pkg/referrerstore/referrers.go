@@ -53,10 +53,7 @@ func (s *Store) ListReferrers(ctx context.Context, subject common.Reference, art
 
 // list returns all referrers of the subject. With caching on, they are kept for the ttl.
 func (s *Store) list(ctx context.Context, r reference, desc ocispec.Descriptor) ([]ocispecs.ReferenceDescriptor, error) {
-	if found, ok := s.referrers.Get(r.key()); ok && s.settings.cacheEnabled {
-		return found, nil
-	}
-	return s.listing.do(ctx, r.key(), func(ctx context.Context) ([]ocispecs.ReferenceDescriptor, error) {
+	return s.listing.do(ctx, r.key(), s.referrers.Get, func(ctx context.Context) ([]ocispecs.ReferenceDescriptor, error) {
 		var signed []ocispec.Descriptor // by cosign
 		both, inGroup := errgroup.WithContext(ctx)
 		if s.settings.cosign {

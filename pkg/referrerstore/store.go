@@ -77,9 +77,10 @@ func New(cfg storeconfig.StorePluginConfig, version string, o Options) (*Store, 
 	if o.NewAuthProvider == nil {
 		o.NewAuthProvider = authprovider.CreateAuthProviderFromConfig
 	}
-	if o.UserAgent == "" {
-		o.UserAgent = defaultUserAgent
+	if o.OnCache == nil {
+		o.OnCache = func(bool) {}
 	}
+	o.UserAgent = cmp.Or(o.UserAgent, defaultUserAgent)
 	source, err := newProviders(settings.providers, settings.allowAnonymous, o.NewAuthProvider, o.Now)
 	if err != nil {
 		return nil, err

@@ -35,10 +35,7 @@ func (s *Store) GetSubjectDescriptor(ctx context.Context, subject common.Referen
 
 // resolve returns the descriptor of a manifest. With caching on, it is kept for the ttl.
 func (s *Store) resolve(ctx context.Context, r reference) (ocispec.Descriptor, error) {
-	if desc, ok := s.descriptors.Get(r.key()); ok && s.settings.cacheEnabled {
-		return desc, nil
-	}
-	return s.resolving.do(ctx, r.key(), func(ctx context.Context) (ocispec.Descriptor, error) {
+	return s.resolving.do(ctx, r.key(), s.descriptors.Get, func(ctx context.Context) (ocispec.Descriptor, error) {
 		desc, err := s.head(ctx, r)
 		if err != nil {
 			return ocispec.Descriptor{}, err

@@ -119,13 +119,13 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 
 // learn returns what the registry asks for, finding it out at first contact.
 func (r *registry) learn(ctx context.Context, artifact string) (challenge, error) {
-	r.mu.Lock()
-	c, learned := r.challenge, r.learned
-	r.mu.Unlock()
-	if learned {
+	if c, learned := r.known(); learned {
 		return c, nil
 	}
 	return r.learning.Do(ctx, "", func(ctx context.Context) (challenge, error) {
+		if c, learned := r.known(); learned { // by a call that ended after the look above
+			return c, nil
+		}
 		// A registry that must not be asked at all is not even knocked at.
 		if _, err := r.client.Source.Grant(ctx, artifact); err != nil {
 			return challenge{}, err
@@ -155,6 +155,12 @@ func (r *registry) learn(ctx context.Context, artifact string) (challenge, error
 		r.remember(c)
 		return c, nil
 	})
+}
+
+func (r *registry) known() (challenge, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.challenge, r.learned
 }
 
 func (r *registry) remember(c challenge) {

@@ -1,13 +1,17 @@
 package transport
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/retry"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/progress"
 )
 
@@ -91,31 +95,26 @@ func IsLoopback(host string) bool {
 	return err == nil && address.IsLoopback()
 }
 
-// RoundTrip sends the request and repeats it as policy says, while the request's context leaves time.
+// RoundTrip sends the request, and again when that failed for a passing reason and the context leaves time.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	pool := t.verified
 	if IsLoopback(req.URL.Hostname()) {
 		pool = t.loopback
 	}
-	for attempt := 0; ; attempt++ {
-		progress.Set(req.Context(), "an answer of "+req.URL.Host)
-		resp, err := pool.RoundTrip(req)
-		if t.onRequest != nil {
-			status := 0
-			if resp != nil {
-				status = resp.StatusCode
-			}
-			t.onRequest(req.URL.Host, status)
+	var last outcome
+	_, err := retry.Do(req.Context(), func(ctx context.Context) (struct{}, error) {
+		if last.resp != nil {
+			last.resp.Body.Close()
 		}
-		wait, again := t.pause(req, resp, err, attempt)
-		if !again {
-			return resp, err
+		progress.Set(ctx, "an answer of "+req.URL.Host)
+		last = t.attempt(pool, req)
+		if last.passing {
+			progress.Set(ctx, fmt.Sprintf("the next try with %s, where %v", req.URL.Host, last))
 		}
-		if resp != nil {
-			resp.Body.Close()
-		}
-		if err := sleep(req.Context(), wait); err != nil {
-			return nil, err
-		}
+		return struct{}{}, last
+	})
+	if !errors.As(err, &last) {
+		return nil, err
 	}
+	return last.resp, last.err
 }

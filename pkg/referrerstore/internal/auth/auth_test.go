@@ -1,0 +1,98 @@
+package auth
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+func answer(t testing.TB, headers ...string) *http.Response {
+	u, err := url.Parse("https://registry.example.com/v2/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": headers}, Request: &http.Request{URL: u}}
+}
+
+func TestParseChallenge(t *testing.T) {
+	for _, test := range []struct {
+		headers []string
+		want    challenge
+	}{
+		{[]string{`Bearer realm="https://a.example.com/t",service="s:r:cri-1",scope="repository:x:pull"`}, challenge{bearer, "https://a.example.com/t", "s:r:cri-1"}},
+		{[]string{`BEARER realm="https://a.example.com/t"`}, challenge{scheme: bearer, realm: "https://a.example.com/t"}},
+		{[]string{`Basic realm="x"`}, challenge{scheme: basic}},
+		{[]string{`Negotiate`, `Basic realm="x"`, `Bearer realm="https://a.example.com/t"`}, challenge{scheme: bearer, realm: "https://a.example.com/t"}},
+	} {
+		if got, err := parseChallenge(answer(t, test.headers...)); err != nil || got != test.want {
+			t.Errorf("%q: %+v, %v", test.headers, got, err)
+		}
+	}
+	for _, bad := range [][]string{nil, {""}, {"Digest x=y"}, {`Bearer`}, {`Bearer realm=""`}} {
+		if got, err := parseChallenge(answer(t, bad...)); err == nil {
+			t.Errorf("%q: %+v", bad, got)
+		}
+	}
+}
+
+func FuzzParseChallenge(f *testing.F) {
+	f.Add(`Bearer realm="https://a.example.com/t",service="s"`)
+	f.Add(`Bearer realm="http://a.example.com/t"`)
+	f.Add(`Basic realm="x\"y"`)
+	f.Add(`Bearer realm="https://127.0.0.1/"`)
+	f.Fuzz(func(t *testing.T, header string) {
+		c, err := parseChallenge(answer(t, header))
+		if err != nil {
+			return
+		}
+		if c.scheme == open {
+			t.Errorf("%q passes for no challenge", header)
+		}
+		if c.scheme == bearer {
+			u, err := url.Parse(c.realm)
+			if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
+				t.Errorf("%q: realm %q", header, c.realm)
+			}
+		}
+	})
+}
+
+func TestParseToken(t *testing.T) {
+	for body, want := range map[string]time.Duration{
+		`{"token":"x"}`:                                      time.Minute,
+		`{"access_token":"x","expires_in":300}`:              5 * time.Minute,
+		`{"token":"x","access_token":"y","expires_in":-300}`: time.Minute,
+		`{"token":"x","expires_in":1e300}`:                   maxTokenLife,
+		`{"token":"x","expires_in":0.5}`:                     500 * time.Millisecond,
+	} {
+		if value, life, err := parseToken(strings.NewReader(body)); value != "x" || life != want || err != nil {
+			t.Errorf("%s: %q, %s, %v", body, value, life, err)
+		}
+	}
+}
+
+func FuzzParseToken(f *testing.F) {
+	f.Add(`{"token":"x","expires_in":300,"issued_at":"2026-01-01T00:00:00Z"}`)
+	f.Add(`{"access_token":"x","expires_in":1e999}`)
+	f.Add(`{"token":["secret"]}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		value, life, err := parseToken(strings.NewReader(body))
+		if err == nil && (value == "" || life <= 0 || life > maxTokenLife) {
+			t.Errorf("%q: %q, %s", body, value, life)
+		}
+	})
+}
+
+func TestMessage(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"errors":[{"code":"DENIED","message":"no\u001b[31m pull"},{"code":"X"}]}`: "DENIED no[31m pull; X",
+		`<html>`: "",
+		`{"errors":[{"code":"A","message":"` + strings.Repeat("b", 1000) + `"}]}`: "A " + strings.Repeat("b", maxMessage-2),
+	} {
+		if got := message(strings.NewReader(body)); got != want {
+			t.Errorf("%.40s: %q", body, got)
+		}
+	}
+}

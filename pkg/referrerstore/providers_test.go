@@ -1,0 +1,246 @@
+package referrerstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
+	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
+)
+
+// named makes providers by the name in their block.
+func named(providers map[string]upstream.AuthProvider) Options {
+	return Options{NewAuthProvider: func(block upstream.AuthProviderConfig) (upstream.AuthProvider, error) {
+		p, ok := providers[block["name"].(string)]
+		if !ok {
+			return nil, fmt.Errorf("no provider %v", block["name"])
+		}
+		return p, nil
+	}}
+}
+
+func entry(name string, registries ...any) any {
+	block := map[string]any{"name": name}
+	if len(registries) > 0 {
+		block["registries"] = registries
+	}
+	return block
+}
+
+func TestProviderByPattern(t *testing.T) {
+	s := settingsOf(t, "authProviders", []any{
+		entry("all"), entry("wide", "*.example.com"), entry("narrow", "*.cn.Example.com", "exact.org:5000"), entry("exact", "one.cn.example.com"), entry("wide2", "*.example.com"),
+	})
+	o := named(map[string]upstream.AuthProvider{"all": user("all"), "wide": user("wide"), "narrow": user("narrow"), "exact": user("exact"), "wide2": user("wide2")})
+	p, err := newProviders(s.providers, true, o.NewAuthProvider, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for registry, want := range map[string]string{
+		"one.cn.example.com":      "exact",
+		"ONE.cn.example.com:443":  "exact",
+		"one.cn.example.com:8443": "all",
+		"two.cn.example.com":      "narrow",
+		"example.com":             "all",
+		"a.example.com":           "wide",
+		"evil-example.com":        "all",
+		"a.example.com.evil.org":  "all",
+		"exact.org:5000":          "narrow",
+		"exact.org":               "all",
+		"docker.io":               "all",
+		"[::1]:5000":              "all",
+		"one.cn.example.com.":     "all",
+	} {
+		grant, err := p.Grant(t.Context(), registry+"/team/app")
+		if err != nil || grant.Provider != want || grant.Credential.Password != want {
+			t.Errorf("%s: %s, %v; want %s", registry, grant.Provider, err, want)
+		}
+	}
+}
+
+func TestUncoveredRegistry(t *testing.T) {
+	f := newFake(t)
+	subject, _ := f.image("app", "v1")
+	f.password = "secret"
+	uncovered := &testProvider{err: fmt.Errorf("%w: crpi-1 is a personal edition registry: use dockerConfig", authprovider.ErrNotCovered)}
+	failing := &testProvider{err: errors.New("STS answered 403: role lacks trust")}
+
+	t.Run("refused anonymously", func(t *testing.T) {
+		_, err := f.store(uncovered).GetSubjectDescriptor(t.Context(), subject)
+		wantError(t, err, registryHost, "anonymous access", "personal edition registry: use dockerConfig")
+	})
+	t.Run("open registry", func(t *testing.T) {
+		f := newFake(t)
+		f.challenge = ""
+		subject, _ := f.image("app", "v1")
+		if _, err := f.store(uncovered).GetSubjectDescriptor(t.Context(), subject); err != nil {
+			t.Error(err)
+		}
+		f.counts()
+		_, err := f.store(uncovered, "allowAnonymous", false).GetSubjectDescriptor(t.Context(), subject)
+		wantError(t, err, registryHost, "allowAnonymous is false", "personal edition registry")
+		f.wantCalls("anonymous access is not allowed", map[string]int{})
+		_, err = f.store(failing).GetSubjectDescriptor(t.Context(), subject)
+		wantError(t, err, registryHost, "STS answered 403")
+		_, err = f.storeNamed(named(map[string]upstream.AuthProvider{"empty": &testProvider{}}), "authProvider", entry("empty")).GetSubjectDescriptor(t.Context(), subject)
+		wantError(t, err, registryHost, "neither credentials nor an error")
+		f.wantCalls("a failing provider", map[string]int{})
+	})
+	t.Run("next provider", func(t *testing.T) {
+		o := named(map[string]upstream.AuthProvider{"first": uncovered, "second": user("secret")})
+		s := f.storeNamed(o, "authProviders", []any{entry("first"), entry("second")})
+		if _, err := s.GetSubjectDescriptor(t.Context(), subject); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("failing provider is not passed over", func(t *testing.T) {
+		o := named(map[string]upstream.AuthProvider{"first": failing, "second": user("secret")})
+		_, err := f.storeNamed(o, "authProviders", []any{entry("first"), entry("second")}).GetSubjectDescriptor(t.Context(), subject)
+		wantError(t, err, "auth provider first", "STS answered 403", "authProviders[].registries")
+	})
+	t.Run("none named", func(t *testing.T) {
+		o := named(map[string]upstream.AuthProvider{"first": failing})
+		_, err := f.storeNamed(o, "authProviders", []any{entry("first", "*.aliyuncs.com")}).GetSubjectDescriptor(t.Context(), subject)
+		wantError(t, err, "anonymous access", "no entry of authProviders names "+registryHost)
+	})
+	t.Run("asked again after a while", func(t *testing.T) {
+		p := &testProvider{err: uncovered.err}
+		s := f.store(p)
+		for range 3 {
+			_, _ = s.GetSubjectDescriptor(t.Context(), subject)
+		}
+		if p.count() != 1 {
+			t.Errorf("asked %d times", p.count())
+		}
+		p.set(upstream.AuthConfig{Username: "user", Password: "secret"}, nil)
+		f.clock.Advance(2 * time.Minute)
+		if _, err := s.GetSubjectDescriptor(t.Context(), subject); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func (f *fake) storeNamed(o Options, keysAndValues ...any) *Store {
+	f.t.Helper()
+	o.Transport, o.Now = f.transport(), f.clock.Now
+	cfg := storeconfig.StorePluginConfig{"name": "oras"}
+	for i := 0; i < len(keysAndValues); i += 2 {
+		cfg[keysAndValues[i].(string)] = keysAndValues[i+1]
+	}
+	s, err := New(cfg, "1.0.0", o)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestDockerConfig(t *testing.T) {
+	f := newFake(t)
+	f.password = "secret"
+	subject, desc := f.image("app", "v1")
+	f.sign("app", desc, "signature")
+	write := func(host string) string {
+		file := filepath.Join(t.TempDir(), "config.json")
+		// user:secret
+		if err := os.WriteFile(file, fmt.Appendf(nil, `{"auths":{%q:{"auth":"dXNlcjpzZWNyZXQ="}}}`, host), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	block := func(path string) map[string]any { return map[string]any{"name": "dockerConfig", "configPath": path} }
+	wantBlobs(t, f.storeNamed(Options{}, "authProvider", block(write(registryHost))), subject, "signature")
+	t.Setenv("DOCKER_CONFIG", filepath.Dir(write(registryHost)))
+	wantBlobs(t, f.storeNamed(Options{}), subject, "signature")
+
+	_, err := f.storeNamed(Options{}, "authProvider", block(write("other.example.com"))).GetSubjectDescriptor(t.Context(), subject)
+	wantError(t, err, "anonymous access", "dockerConfig has no entry for "+registryHost)
+	f.counts()
+	_, err = f.storeNamed(Options{}, "authProvider", block("/nowhere/config.json")).GetSubjectDescriptor(t.Context(), subject)
+	wantError(t, err, "auth provider dockerConfig", "/nowhere/config.json")
+	f.wantCalls("an unreadable file", map[string]int{})
+}
+
+func TestK8Secrets(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	_, err := New(storeconfig.StorePluginConfig{"name": "oras", "authProvider": map[string]any{"name": "k8Secrets", "serviceAccountName": "ratify-admin"}}, "", Options{})
+	if !errors.Is(err, ErrConfig) {
+		t.Errorf("outside a cluster: %v", err)
+	}
+	wantError(t, err, "authProvider", "k8Secrets")
+
+	f := newFake(t)
+	f.challenge = ""
+	subject, _ := f.image("app", "v1")
+	for text, anonymous := range map[string]bool{
+		"could not find credentials for " + registryHost + "/app": true, // what Ratify's provider says when no secret names the registry
+		"failed to pull secret regcred from cluster.":             false,
+		"K8s auth provider not properly enabled":                  false,
+	} {
+		o := named(map[string]upstream.AuthProvider{"k8Secrets": &testProvider{err: errors.New(text)}})
+		_, err := f.storeNamed(o, "authProvider", map[string]any{"name": "k8Secrets"}).GetSubjectDescriptor(t.Context(), subject)
+		if (err == nil) != anonymous || (err != nil && !strings.Contains(err.Error(), text)) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// slowProvider notices when it is run twice at a time.
+type slowProvider struct {
+	testProvider
+	running chan struct{}
+}
+
+func (p *slowProvider) Provide(ctx context.Context, artifact string) (upstream.AuthConfig, error) {
+	select {
+	case p.running <- struct{}{}:
+		defer func() { <-p.running }()
+	default:
+		return upstream.AuthConfig{}, errors.New("run twice at a time")
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Millisecond):
+	}
+	return p.testProvider.Provide(ctx, artifact)
+}
+
+func TestProvidersRunOneAtATime(t *testing.T) {
+	slow := &slowProvider{testProvider: *user("secret"), running: make(chan struct{}, 1)}
+	p, err := newProviders([]providerConfig{{field: "authProvider", block: map[string]any{"name": "slow"}}}, true,
+		func(upstream.AuthProviderConfig) (upstream.AuthProvider, error) { return slow, nil }, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	for i := range 20 {
+		go func() {
+			_, err := p.Grant(t.Context(), fmt.Sprintf("r%d.example.com/app", i))
+			done <- err
+		}()
+	}
+	for range 20 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestProviderPanics(t *testing.T) {
+	f := newFake(t)
+	subject, _ := f.image("app", "v1")
+	_, err := f.store(panicking{}).GetSubjectDescriptor(t.Context(), subject)
+	wantError(t, err, "panic", "boom")
+}
+
+type panicking struct{ *testProvider }
+
+func (panicking) Enabled(context.Context) bool { panic("boom") }
