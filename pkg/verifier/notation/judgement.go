@@ -95,8 +95,20 @@ func (j *judgement) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return refuse(string(trustpolicy.TypeIntegrity), err.Error(),
-		"if the signature asks for a verification plugin, install the plugin in the plugin directory; otherwise sign the image again")
+	if j.asksForPlugin() {
+		return refuse(checkPlugin, err.Error(), "install the verification plugin, or sign the image again without one")
+	}
+	return refuse(string(trustpolicy.TypeIntegrity), err.Error(), "sign the image again with notation")
+}
+
+// asksForPlugin reports whether the signature wants to be verified by a plugin.
+func (j *judgement) asksForPlugin() bool {
+	signer := j.signer()
+	if signer == nil {
+		return false
+	}
+	_, err := signer.ExtendedAttribute(notationverifier.HeaderVerificationPlugin)
+	return err == nil
 }
 
 // otherSubject returns a refusal unless the envelope is for the subject.
@@ -104,22 +116,21 @@ func (j *judgement) otherSubject() error {
 	if j.signer() == nil {
 		return nil
 	}
-	const check = "subject" // not one of notation-go's
 	var payload struct {
 		TargetArtifact ocispec.Descriptor `json:"targetArtifact"`
 	}
 	if err := json.Unmarshal(j.outcome.EnvelopeContent.Payload.Content, &payload); err != nil {
-		return refuse(check, fmt.Sprintf("what the signature signs cannot be read: %v", err), "sign the image again with notation")
+		return refuse(checkSubject, fmt.Sprintf("what the signature signs cannot be read: %v", err), "sign the image again with notation")
 	}
 	signed := payload.TargetArtifact
 	switch {
 	case content.Equal(signed, j.subject):
 		return nil
 	case signed.Digest != j.subject.Digest:
-		return refuse(check, fmt.Sprintf("the signature is for %s, not for this image, %s", signed.Digest, j.subject.Digest),
+		return refuse(checkSubject, fmt.Sprintf("the signature is for %s, not for this image, %s", signed.Digest, j.subject.Digest),
 			"sign this image; a signature does not carry over to another, nor from a platform's image to the index or back")
 	}
-	return refuse(check, fmt.Sprintf("the signature is for %s as %s of %d bytes, but the registry has it as %s of %d bytes",
+	return refuse(checkSubject, fmt.Sprintf("the signature is for %s as %s of %d bytes, but the registry has it as %s of %d bytes",
 		signed.Digest, signed.MediaType, signed.Size, j.subject.MediaType, j.subject.Size), "sign the image again")
 }
 
@@ -159,7 +170,7 @@ func (j *judgement) authenticity(err error) (reason, remedy string) {
 		return fmt.Sprintf("no trust store holds the issuer of %s, which is %s; trust policy %q uses %s", leaf.Subject, leaf.Issuer, j.policy.Name, stores),
 			"add the signer's root certificate to one of these trust stores if you trust it, or sign with a certificate that they cover"
 	}
-	if _, absent := signer.ExtendedAttribute(notationverifier.HeaderVerificationPlugin); absent != nil {
+	if !j.asksForPlugin() {
 		return fmt.Sprintf("the signer %s is none of the trusted identities of trust policy %q: %s", leaf.Subject, j.policy.Name,
 				strings.Join(j.policy.TrustedIdentities, "; ")),
 			"add the signer to trustedIdentities of the trust policy if you trust it"

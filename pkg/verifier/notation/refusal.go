@@ -6,8 +6,13 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/artifact"
 )
 
-// checkFormat is the check that an artifact is a signature at all; the other checks have notation-go's names.
-const checkFormat = "format"
+// Checks besides those of the specification, which are integrity, authenticity, authenticTimestamp, expiry and revocation.
+const (
+	checkPolicy  = "trustPolicy"        // a trust policy covers the repository
+	checkFormat  = "format"             // the artifact is a signature at all
+	checkSubject = "subject"            // the signature is for this image
+	checkPlugin  = "verificationPlugin" // the plugin that the signature asks for is there
+)
 
 // refusal is the decision that a signature does not verify.
 type refusal struct {

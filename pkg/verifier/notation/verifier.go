@@ -128,7 +128,7 @@ func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc oc
 	reference := fmt.Sprintf("%s@%s", subject.Path, subject.Digest)
 	policy, err := v.policies.GetApplicableTrustPolicy(reference)
 	if err != nil {
-		return "", refuse("trustPolicy", fmt.Sprintf("no trust policy of the verifier covers the repository %s", subject.Path),
+		return "", refuse(checkPolicy, fmt.Sprintf("no trust policy of the verifier covers the repository %s", subject.Path),
 			"add the repository, or *, to the registryScopes of a trust policy")
 	}
 	level, err := policy.SignatureVerification.GetVerificationLevel()

@@ -1,0 +1,142 @@
+package notation
+
+import (
+	"crypto"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/digitorus/timestamp"
+	"github.com/notaryproject/notation-core-go/signature"
+	"github.com/notaryproject/notation-core-go/signature/cose"
+	"github.com/notaryproject/tspclient-go"
+)
+
+// asTSA makes a certificate one of a timestamping authority (RFC 3161, 2.3: the extended key usage is critical and alone).
+func asTSA(c *x509.Certificate) {
+	c.ExtKeyUsage = nil
+	usage, err := asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 8}})
+	if err != nil {
+		panic(err)
+	}
+	c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Critical: true, Value: usage}}
+}
+
+// timestamper returns a client of a timestamping authority whose clock shows at.
+func timestamper(t *testing.T, tsa *identity, at time.Time) tspclient.Timestamper {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		request, err := timestamp.ParseRequest(body)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		response, err := (&timestamp.Timestamp{
+			HashAlgorithm: request.HashAlgorithm, HashedMessage: request.HashedMessage, Nonce: request.Nonce,
+			Policy: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 4146, 2, 3}, Time: at, Accuracy: time.Second,
+			Certificates: tsa.chain[1:], AddTSACertificate: true,
+		}).CreateResponseWithOpts(tsa.cert, tsa.key, crypto.SHA256)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		w.Header().Set("Content-Type", tspclient.MediaTypeTimestampReply)
+		if _, err := w.Write(response); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(server.Close)
+	client, err := tspclient.NewHTTPTimestamper(server.Client(), server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+func TestTimestamp(t *testing.T) {
+	root, tsaRoot := newRoot(t, "root"), newRoot(t, "tsa root")
+	tsa := issue(t, tsaRoot, "tsa", newKey(t), asTSA)
+	s := newResponder(t, tsaRoot)
+	revocableTSA := issue(t, tsaRoot, "revocable tsa", newKey(t), asTSA, withOCSP(s))
+	image := imageOf("image")
+	yesterday := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
+	leaf := issue(t, root, "leaf", newKey(t))
+	expired := issue(t, root, "expired", newKey(t), valid(yesterday.Add(-time.Hour), yesterday.Add(time.Hour)))
+
+	signed := func(signer, tsa *identity, at time.Time) []byte {
+		return signRequest(t, signer, image, cose.MediaTypeEnvelope, func(r *signature.SignRequest) {
+			r.SigningTime = yesterday
+			if tsa != nil {
+				r.Timestamper, r.TSARootCAs = timestamper(t, tsa, at), x509.NewCertPool()
+				r.TSARootCAs.AddCert(tsaRoot.cert)
+			}
+		})
+	}
+	policy := func(verifyTimestamp string) string {
+		return `{"name":"n","artifactTypes":"*","verificationCertStores":{"ca":{"certs":["roots"]},"tsa":{"certs":["tsa"]}},
+			"trustPolicyDoc":{"version":"1.0","trustPolicies":[{"name":"p","registryScopes":["*"],"trustStores":["ca:certs","tsa:certs"],
+			"trustedIdentities":["*"],"signatureVerification":{"level":"strict"` + verifyTimestamp + `}}]}}`
+	}
+	always, afterExpiry := policy(""), policy(`,"verifyTimestamp":"afterCertExpiry"`)
+
+	tests := []struct {
+		name       string
+		parameters string
+		envelope   []byte
+		tsaRoot    *identity
+		responder  string // what it says about the authority
+		want       string // verified, refused, undetermined
+		words      string
+	}{
+		{"expired since", always, signed(expired, tsa, yesterday), tsaRoot, "", "verified", "CN=expired"},
+		{"stamped after it expired", always, signed(expired, tsa, yesterday.Add(2*time.Hour)), tsaRoot, "", "refused", "does not show that the signature was made"},
+		{"none", always, signed(leaf, nil, time.Time{}), tsaRoot, "", "refused", "no timestamp countersignature"},
+		{"none and not needed", afterExpiry, signed(leaf, nil, time.Time{}), tsaRoot, "", "verified", "CN=leaf"},
+		{"none although needed", afterExpiry, signed(expired, nil, time.Time{}), tsaRoot, "", "refused", "no timestamp countersignature"},
+		{"of a stranger", always, signed(expired, tsa, yesterday), root, "", "refused", "does not show that the signature was made"},
+		{"without a trust store", level("strict"), signed(expired, tsa, yesterday), tsaRoot, "", "refused", "no trust store of type tsa"},
+		{"authority good", always, signed(expired, revocableTSA, yesterday), tsaRoot, "good", "verified", "CN=expired"},
+		{"authority revoked", always, signed(expired, revocableTSA, yesterday), tsaRoot, "revoked", "refused", "is revoked"},
+		{"authority's responder down", always, signed(expired, revocableTSA, yesterday), tsaRoot, "down", "undetermined", "CN=revocable tsa"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s.revoked.Store(nil)
+			s.ask = nil
+			switch tt.responder {
+			case "revoked":
+				s.revoked.Store(revocableTSA.cert.SerialNumber)
+			case "down":
+				s.ask = func(w http.ResponseWriter, _ *http.Request) bool {
+					w.WriteHeader(http.StatusBadGateway)
+					return true
+				}
+			}
+			t.Setenv("HOME", t.TempDir())
+			v, err := New(parse(t, tt.parameters), Options{KeyMaterial: providers{"roots": {root.cert}, "tsa": {tt.tsaRoot.cert}}, Log: quiet()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			result, err := verify(t.Context(), v, newStore(image, tt.envelope))
+			got := map[bool]string{true: "verified", false: "refused"}[result.IsSuccess]
+			text := result.Message
+			if err != nil {
+				got, text = "undetermined", err.Error()
+			}
+			if got != tt.want || !strings.Contains(text, tt.words) {
+				t.Errorf("%s: %q; want %s with %q", got, text, tt.want, tt.words)
+			}
+		})
+	}
+}
