@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"log/slog"
+	"time"
 
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
 	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
@@ -45,7 +46,7 @@ func factories(m *metrics.Metrics, log *slog.Logger) config.Factories {
 		},
 		KeyManagementProviders: map[string]config.KeyManagementProviderFactory{
 			"inline": func(c kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error) {
-				return inline.New(c, nil)
+				return inline.New(c, time.Now)
 			},
 		},
 	}
