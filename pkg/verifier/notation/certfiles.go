@@ -19,14 +19,14 @@ const maxCertFiles = 1000
 
 // readCertPaths returns the certificates in the files and directories of paths and of the default directories, which need not exist.
 func readCertPaths(paths []string) ([]*x509.Certificate, error) {
-	read := make(map[string]bool) // by physical path: in mounted volumes every file is there twice, once as a link
+	files := 0
 	var certs []*x509.Certificate
 	for i, path := range paths {
 		field := fmt.Sprintf("verificationCerts[%d]", i)
 		if path == "" {
 			return nil, configErrorf(field, "is empty")
 		}
-		found, err := readCertPath(expandHome(path), read)
+		found, err := readCertPath(expandHome(path), &files)
 		if err != nil {
 			return nil, configErrorf(field, "%w", err)
 		}
@@ -36,7 +36,7 @@ func readCertPaths(paths []string) ([]*x509.Certificate, error) {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		found, err := readCertPath(path, read)
+		found, err := readCertPath(path, &files)
 		if err != nil {
 			return nil, configErrorf("verificationCerts", "default directory: %w", err)
 		}
@@ -63,9 +63,9 @@ func expandHome(path string) string {
 	return path
 }
 
-// readCertPath returns the certificates of a file, or of all files below a directory in the order of their names. read holds the physical
-// paths of files that are read already.
-func readCertPath(path string, read map[string]bool) ([]*x509.Certificate, error) {
+// readCertPath returns the certificates of a file, or of all files below a directory in the order of their names, and counts the files. In
+// mounted volumes every file is there twice, once as a link; its certificates are then, too.
+func readCertPath(path string, files *int) ([]*x509.Certificate, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, err // names the whole path
 	}
@@ -87,13 +87,9 @@ func readCertPath(path string, read map[string]bool) ([]*x509.Certificate, error
 				return err // a link to a directory leads to what is walked anyway, or out of the tree
 			}
 		}
-		if read[path] {
-			return nil
-		}
-		if len(read) == maxCertFiles {
+		if *files++; *files > maxCertFiles {
 			return fmt.Errorf("more than %d certificate files, at %s", maxCertFiles, path)
 		}
-		read[path] = true
 		found, err := pemfile.ReadCertificates(path)
 		certs = append(certs, found...)
 		return err

@@ -222,7 +222,7 @@ func TestReadCertPathRefuses(t *testing.T) {
 			if err := tt.make(dir); err != nil {
 				t.Fatal(err)
 			}
-			certs, err := readCertPath(dir, make(map[string]bool))
+			certs, err := readCertPath(dir, new(int))
 			if err == nil || !strings.Contains(err.Error(), tt.words) {
 				t.Errorf("%d certificates, %v; want an error with %q", len(certs), err, tt.words)
 			}

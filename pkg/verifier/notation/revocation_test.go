@@ -182,6 +182,20 @@ func TestRevocation(t *testing.T) {
 		leaf := issue(t, root, "leaf", newKey(t), withOCSP(s))
 		expectRefused(t, newVerifier(t, level("strict"), root.cert), newStore(image, sign(t, leaf, imageOf("x"), cose.MediaTypeEnvelope)), "subject", "not for this image")
 	})
+	t.Run("revoked is revoked, whatever is unknown about its issuer", func(t *testing.T) {
+		down := newResponder(t, root)
+		down.ask = fail
+		intermediate := issue(t, root, "intermediate", newKey(t), asCA, withOCSP(down))
+		s := newResponder(t, intermediate)
+		leaf := issue(t, intermediate, "leaf", newKey(t), withOCSP(s))
+		store := newStore(image, sign(t, leaf, image, cose.MediaTypeEnvelope))
+		v := newVerifier(t, level("strict"), root.cert)
+		if result, err := verify(t.Context(), v, store); err == nil || !strings.Contains(err.Error(), "CN=intermediate") {
+			t.Errorf("Verify() = %+v, %v; want an error about the intermediate", result, err)
+		}
+		s.revoked.Store(leaf.cert.SerialNumber)
+		expectRefused(t, v, store, "revocation", "CN=leaf", "is revoked")
+	})
 	t.Run("skipped by override", func(t *testing.T) {
 		s := newResponder(t, root)
 		leaf := issue(t, root, "leaf", newKey(t), withOCSP(s))

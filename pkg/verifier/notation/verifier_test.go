@@ -6,11 +6,9 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -25,7 +23,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ratify-project/ratify/pkg/common"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
-	gocose "github.com/veraison/go-cose"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/artifact"
 )
@@ -295,92 +292,6 @@ func TestVerifyUndetermined(t *testing.T) {
 	}
 }
 
-func TestPolicies(t *testing.T) {
-	root := newRoot(t, "root")
-	leaf := issue(t, root, "leaf", newKey(t))
-	stranger := issue(t, newRoot(t, "strange root"), "stranger", newKey(t))
-	image := imageOf("image")
-	yesterday := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
-	good := sign(t, leaf, image, cose.MediaTypeEnvelope)
-	strange := sign(t, stranger, image, cose.MediaTypeEnvelope)
-	expired := signRequest(t, leaf, image, cose.MediaTypeEnvelope, func(r *signature.SignRequest) {
-		r.SigningTime, r.Expiry = yesterday, yesterday.Add(time.Hour)
-	})
-	identity := func(dn string) string {
-		return withPolicy(`"registryScopes":["*"],"signatureVerification":{"level":"strict"},"trustStores":["ca:certs"],"trustedIdentities":["x509.subject:` + dn + `"]`)
-	}
-	scope := func(scopes string) string {
-		return withPolicy(`"registryScopes":[` + scopes + `],"signatureVerification":{"level":"strict"},"trustStores":["ca:certs"],"trustedIdentities":["*"]`)
-	}
-	override := func(base, check, action string) string {
-		return withPolicy(`"registryScopes":["*"],"signatureVerification":{"level":"` + base + `","override":{"` + check + `":"` + action + `"}},
-			"trustStores":["ca:certs"],"trustedIdentities":["*"]`)
-	}
-	skip := withPolicy(`"registryScopes":["*"],"signatureVerification":{"level":"skip"}`)
-
-	tests := []struct {
-		name       string
-		parameters string
-		envelope   []byte
-		success    bool
-		words      string // of the message or the reason
-	}{
-		{"strict, good", level("strict"), good, true, "signed by CN=leaf"},
-		{"strict, expired", level("strict"), expired, false, "expired on"},
-		{"strict, stranger", level("strict"), strange, false, "no trust store holds"},
-		{"permissive, good", level("permissive"), good, true, "signed by CN=leaf"},
-		{"permissive, expired", level("permissive"), expired, true, "expiry: the signature expired on"},
-		{"permissive, stranger", level("permissive"), strange, false, "no trust store holds"},
-		{"audit, expired", level("audit"), expired, true, "expiry: the signature expired on"},
-		{"audit, stranger", level("audit"), strange, true, "authenticity: no trust store holds"},
-		{"audit, other image", level("audit"), sign(t, leaf, imageOf("x"), jws.MediaTypeEnvelope), false, "not for this image"},
-		{"audit, damaged", level("audit"), good[:len(good)-9], false, "damaged"},
-		{"skip, damaged", skip, []byte("x"), true, "nothing was verified"},
-		{"strict but expiry logged", override("strict", "expiry", "log"), expired, true, "expiry: the signature expired on"},
-		{"audit but expiry enforced", override("audit", "expiry", "enforce"), expired, false, "expired on"},
-		{"audit but authenticity enforced", override("audit", "authenticity", "enforce"), strange, false, "no trust store holds"},
-		{"identity", identity("C=CN, ST=ZJ, O=Example"), good, true, "signed by CN=leaf"},
-		{"other identity", identity("C=CN, ST=ZJ, O=Other"), good, false, "none of the trusted identities of trust policy \"default\": x509.subject:C=CN, ST=ZJ, O=Other"},
-		{"scope", scope(`"` + repository + `"`), good, true, "signed by CN=leaf"},
-		{"other scope", scope(`"` + repository + `2","registry.example.com/team"`), good, false, "no trust policy of the verifier covers the repository " + repository},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			v := newVerifier(t, tt.parameters, root.cert)
-			result, err := verify(t.Context(), v, newStore(image, tt.envelope))
-			if err != nil || result.IsSuccess != tt.success {
-				t.Fatalf("Verify() = %+v, %v; want success %t", result, err, tt.success)
-			}
-			if !strings.Contains(result.Message, tt.words) {
-				t.Errorf("message %q does not say %q", result.Message, tt.words)
-			}
-			warned := result.Extensions.(map[string]string)[factWarnings] != ""
-			if want := tt.success && strings.Contains(tt.words, ": "); warned != want {
-				t.Errorf("extensions %v; want warnings: %t", result.Extensions, want)
-			}
-		})
-	}
-
-	t.Run("skip reads nothing", func(t *testing.T) {
-		store := newStore(image)
-		if result, err := verify(t.Context(), newVerifier(t, skip, root.cert), store); err != nil || !result.IsSuccess || store.reads != 0 {
-			t.Errorf("Verify() = %+v, %v after %d reads", result, err, store.reads)
-		}
-	})
-	t.Run("the exact scope wins", func(t *testing.T) {
-		v := newVerifier(t, `{"name":"n","artifactTypes":"*","verificationCertStores":{"certs":["roots"]},"trustPolicyDoc":{"version":"1.0","trustPolicies":[
-			{"name":"all","registryScopes":["*"],"signatureVerification":{"level":"skip"}},
-			{"name":"one","registryScopes":["`+repository+`"],"signatureVerification":{"level":"strict"},"trustStores":["ca:certs"],"trustedIdentities":["*"]}]}}`, root.cert)
-		store := newStore(image, strange)
-		if result, err := verify(t.Context(), v, store); err != nil || result.IsSuccess {
-			t.Errorf("Verify() = %+v, %v; want a refusal by policy one", result, err)
-		}
-		if result, err := verifyIn(t.Context(), v, store, repository+"/x"); err != nil || !result.IsSuccess {
-			t.Errorf("Verify() = %+v, %v; want it skipped by policy all", result, err)
-		}
-	})
-}
-
 func TestCanVerify(t *testing.T) {
 	root := newRoot(t, "root")
 	for types, want := range map[string]bool{artifactType: true, "*": true, "a/b, " + artifactType: true, "a/b": false, "a/b,c/d": false} {
@@ -414,70 +325,4 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-// FuzzVerify mutates signed envelopes: none may crash the verifier, and only the very bytes that were signed may verify.
-func FuzzVerify(f *testing.F) {
-	root := newRoot(f, "root")
-	leaf := issue(f, root, "leaf", newKey(f))
-	image := imageOf("image")
-	v := newVerifier(f, level("strict"), root.cert)
-	good := make(map[string]bool)
-	for _, mediaType := range mediaTypes {
-		envelope := sign(f, leaf, image, mediaType)
-		good[string(envelope)] = true
-		for i := range 5 {
-			f.Add(mediaType == cose.MediaTypeEnvelope, envelope, uint16(i*251), byte(i))
-		}
-	}
-	all := slices.Collect(maps.Keys(good))
-	f.Fuzz(func(t *testing.T, isCOSE bool, envelope []byte, position uint16, flip byte) {
-		mediaType := jws.MediaTypeEnvelope
-		if isCOSE {
-			mediaType = cose.MediaTypeEnvelope
-		}
-		// The fuzzer's bytes, and a signed envelope with one byte changed: keys differ from run to run, so that a stored input is not signed.
-		for _, candidate := range append([]string{string(envelope)}, all...) {
-			mutant := []byte(candidate)
-			if len(mutant) > 0 {
-				mutant[int(position)%len(mutant)] ^= flip
-			}
-			result, err := verify(t.Context(), v, newStore(image).add(mediaType, mutant))
-			if err != nil {
-				t.Fatalf("no decision: %v", err)
-			}
-			if result.IsSuccess && !sameSignature(mutant, all) {
-				t.Fatalf("verified although changed: %q", mutant)
-			}
-		}
-	})
-}
-
-// sameSignature reports whether mutant says the same as one of the envelopes: JSON has more than one way to write a value, and neither format
-// signs its unprotected header.
-func sameSignature(mutant []byte, envelopes []string) bool {
-	for _, e := range envelopes {
-		if string(mutant) == e {
-			return true
-		}
-		a, b := signedParts(mutant), signedParts([]byte(e))
-		if a != "" && a == b {
-			return true
-		}
-	}
-	return false
-}
-
-// signedParts returns what a signature covers, and the signature.
-func signedParts(envelope []byte) string {
-	var message gocose.Sign1Message
-	if message.UnmarshalCBOR(envelope) == nil {
-		return fmt.Sprintf("%x|%x|%x", message.Headers.RawProtected, message.Payload, message.Signature)
-	}
-	var parsed struct{ Payload, Protected, Signature string }
-	if json.Unmarshal(envelope, &parsed) != nil {
-		return ""
-	}
-	raw, _ := base64.RawURLEncoding.DecodeString(parsed.Signature) // the last character has bits to spare
-	return fmt.Sprintf("%s|%s|%x", parsed.Protected, parsed.Payload, raw)
 }
