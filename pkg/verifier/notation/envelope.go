@@ -9,6 +9,7 @@ import (
 
 	"github.com/notaryproject/notation-core-go/signature/cose"
 	"github.com/notaryproject/notation-core-go/signature/jws"
+	"github.com/notaryproject/tspclient-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ratify-project/ratify/pkg/common"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
@@ -20,7 +21,7 @@ const (
 	// maxEnvelopeBytes limits a signature envelope. One with a long chain and a timestamp has about 25 KiB.
 	maxEnvelopeBytes = 256 << 10
 
-	// maxChainLength limits the certificates in an envelope. Chains have two to four.
+	// maxChainLength limits the certificates in an envelope, and those in its timestamp. Chains have two to four.
 	maxChainLength = 16
 
 	// maxRSABits limits the keys of these certificates, as crypto/tls does. Verifying takes time that grows with the square of the length (a key
@@ -76,15 +77,29 @@ func sameContent(desc ocispec.Descriptor, content []byte) error {
 
 // checkEffort returns an error when verifying the envelope could take unreasonably long. What it cannot parse, notation-go refuses.
 func checkEffort(envelope []byte, mediaType string) error {
-	chain := chainOf(envelope, mediaType)
-	if len(chain) > maxChainLength {
-		return fmt.Errorf("it has %d certificates; more than %d are not accepted", len(chain), maxChainLength)
-	}
-	for i, der := range chain {
-		cert, err := x509.ParseCertificate(der)
-		if err != nil {
-			continue
+	chain, timestamp := unsignedParts(envelope, mediaType)
+	var certs []*x509.Certificate
+	for _, der := range chain {
+		if cert, err := x509.ParseCertificate(der); err == nil {
+			certs = append(certs, cert)
 		}
+	}
+	if err := checkCertificates(certs); err != nil {
+		return err
+	}
+	if token, err := tspclient.ParseSignedToken(timestamp); err == nil {
+		if err := checkCertificates(token.Certificates); err != nil {
+			return fmt.Errorf("timestamp: %w", err)
+		}
+	}
+	return nil
+}
+
+func checkCertificates(certs []*x509.Certificate) error {
+	if len(certs) > maxChainLength {
+		return fmt.Errorf("it has %d certificates; more than %d are not accepted", len(certs), maxChainLength)
+	}
+	for i, cert := range certs {
 		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits {
 			return fmt.Errorf("certificate %d has an RSA key of %d bits; more than %d are not accepted", i+1, key.N.BitLen(), maxRSABits)
 		}
@@ -92,29 +107,31 @@ func checkEffort(envelope []byte, mediaType string) error {
 	return nil
 }
 
-// chainOf returns the certificates of an envelope in DER, found as notation-core-go finds them: header x5c in JWS, 33 (x5chain) in COSE.
-func chainOf(envelope []byte, mediaType string) [][]byte {
+// unsignedParts returns the certificates and the timestamp token of an envelope in DER, found as notation-core-go finds them: in the members of
+// the unprotected header, x5c in JWS and 33 (x5chain) in COSE.
+func unsignedParts(envelope []byte, mediaType string) (chain [][]byte, timestamp []byte) {
 	if mediaType == jws.MediaTypeEnvelope {
 		var parsed struct {
 			Header struct {
-				Chain [][]byte `json:"x5c"`
+				Chain     [][]byte `json:"x5c"`
+				Timestamp []byte   `json:"io.cncf.notary.timestampSignature"`
 			} `json:"header"`
 		}
 		if json.Unmarshal(envelope, &parsed) != nil {
-			return nil
+			return nil, nil
 		}
-		return parsed.Header.Chain
+		return parsed.Header.Chain, parsed.Header.Timestamp
 	}
 	var message gocose.Sign1Message
 	if message.UnmarshalCBOR(envelope) != nil {
-		return nil
+		return nil, nil
 	}
 	values, _ := message.Headers.Unprotected[gocose.HeaderLabelX5Chain].([]any)
-	chain := make([][]byte, 0, len(values))
 	for _, value := range values {
 		if der, ok := value.([]byte); ok {
 			chain = append(chain, der)
 		}
 	}
-	return chain
+	timestamp, _ = message.Headers.Unprotected["io.cncf.notary.timestampSignature"].([]byte)
+	return chain, timestamp
 }

@@ -3,6 +3,7 @@ package notation
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/notaryproject/notation-core-go/signature/cose"
 	"github.com/notaryproject/notation-core-go/signature/jws"
+	"github.com/ratify-project/ratify/pkg/verifier/config"
 	gocose "github.com/veraison/go-cose"
 )
 
@@ -77,4 +79,33 @@ func signedParts(envelope []byte) string {
 	}
 	raw, _ := base64.RawURLEncoding.DecodeString(parsed.Signature) // the last character has bits to spare
 	return fmt.Sprintf("%s|%s|%x", parsed.Protected, parsed.Payload, raw)
+}
+
+// FuzzNew checks that no parameters make New panic, and that it blames one of them when it fails.
+func FuzzNew(f *testing.F) {
+	f.Setenv("HOME", f.TempDir())
+	root := newRoot(f, "root")
+	for _, seed := range []string{
+		level("strict"), withPolicy(`"registryScopes":["a.b/c"],"signatureVerification":{"level":"skip"}`),
+		stores(`{"tsa":{"x":["roots"]},"signingAuthority":{"y":["roots"]}}`, `"tsa:x"`), stores(`{"x":null}`, `"ca:x"`), `{"trustPolicyDoc":null}`, `{}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var cfg config.VerifierConfig
+		if json.Unmarshal(text, &cfg) != nil {
+			return
+		}
+		delete(cfg, "verificationCerts") // of this machine
+		v, err := New(cfg, Options{KeyMaterial: providers{"roots": {root.cert}}, Log: quiet()})
+		if err == nil {
+			if v.Name() == "" || len(v.artifactTypes) == 0 {
+				t.Errorf("accepted %s", text)
+			}
+			return
+		}
+		if mistake, ok := errors.AsType[*ConfigError](err); !ok || mistake.Field == "" {
+			t.Errorf("error without a parameter: %v", err)
+		}
+	})
 }

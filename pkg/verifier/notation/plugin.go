@@ -7,10 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"time"
 
 	"github.com/notaryproject/notation-go/plugin"
 	framework "github.com/notaryproject/notation-plugin-framework-go/plugin"
 )
+
+// pluginTimeout bounds one run of a plugin: Gatekeeper grants a whole verification a few seconds.
+const pluginTimeout = 10 * time.Second
 
 // pluginName is what a verification plugin may be called. The name comes from the signature, before it is known whose that is, and becomes
 // part of a path.
@@ -45,12 +49,16 @@ func (m pluginManager) List(context.Context) ([]string, error) { return nil, err
 type witnessedPlugin struct{ framework.Plugin }
 
 func (p witnessedPlugin) GetMetadata(ctx context.Context, r *framework.GetMetadataRequest) (*framework.GetMetadataResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, pluginTimeout)
+	defer cancel()
 	response, err := p.Plugin.GetMetadata(ctx, r)
 	witnessOf(ctx).plugin = err
 	return response, err
 }
 
 func (p witnessedPlugin) VerifySignature(ctx context.Context, r *framework.VerifySignatureRequest) (*framework.VerifySignatureResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, pluginTimeout)
+	defer cancel()
 	response, err := p.Plugin.VerifySignature(ctx, r)
 	witnessOf(ctx).plugin = err
 	return response, err
