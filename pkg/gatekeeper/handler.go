@@ -211,8 +211,8 @@ func systemError(open []string, asked int, traceID string) string {
 	if len(open) > maxNamed {
 		named, more = open[:maxNamed], fmt.Sprintf("; and %d more", len(open)-maxNamed)
 	}
-	return fmt.Sprintf("ratify could not find out about %d of %d images, and will on the next request; trace id %s: %s%s",
-		len(open), asked, traceID, strings.Join(named, "; "), more)
+	return fmt.Sprintf("%d of %d images could not be checked, and will be on the next request: %s%s (trace id %s)",
+		len(open), asked, strings.Join(named, "; "), more, traceID)
 }
 
 func (h *handler) traceID(r *http.Request) string {

@@ -131,7 +131,7 @@ func TestVerifyNamesOnlySomeOfMany(t *testing.T) {
 		keys = append(keys, fmt.Sprintf("down:%d", i))
 	}
 	answer := ask(t, newTestServer(t), "/verify", keys...)
-	if !strings.HasSuffix(answer.Response.SystemError, "; and 5 more") || len(answer.Response.Items) != 0 {
+	if !strings.HasSuffix(answer.Response.SystemError, "; and 5 more (trace id trace-7)") || len(answer.Response.Items) != 0 {
 		t.Errorf("%+v", answer.Response)
 	}
 }

@@ -215,5 +215,5 @@ func resolve(ctx context.Context, stores []referrerstore.ReferrerStore, ref comm
 		}
 		errs = append(errs, err)
 	}
-	return nil, fmt.Errorf("resolve %s: %w", ref.Original, join(errs))
+	return nil, join(errs) // a store's error says what it was about
 }

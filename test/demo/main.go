@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
 )
 
 // budget bounds the whole demo.
@@ -44,15 +45,15 @@ func demo(ctx context.Context, binary string) (err error) {
 	}
 	defer func() { err = errors.Join(err, cloud.Close()) }()
 
-	w, err := newWorld(cloud)
+	w, err := scenario.New(cloud)
 	if err != nil {
 		return err
 	}
-	cases, err := w.cases(ctx)
+	cases, err := cases(ctx, w)
 	if err != nil {
 		return fmt.Errorf("prepare the images: %w", err)
 	}
-	r, err := startRatify(ctx, binary, dir, w.config(), cloud)
+	r, err := startRatify(ctx, binary, dir, w.Config(nil), cloud)
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func demo(ctx context.Context, binary string) (err error) {
 
 	cloud.ResetCalls()
 	wrong := 0
-	fmt.Printf("%-28s %-13s %s\n", "IMAGE", "VERDICT", "SIGNER OR REASON")
+	printRow("IMAGE", "VERDICT", "SIGNER OR REASON")
 	for _, c := range cases {
 		if c.before != nil {
 			c.before()
@@ -69,16 +70,15 @@ func demo(ctx context.Context, binary string) (err error) {
 		if err != nil {
 			return err
 		}
-		mark := ""
 		if got.admitted != c.admitted || !strings.Contains(got.why, c.says) {
 			wrong++
-			mark = fmt.Sprintf("   <-- expected admitted=%t, saying %q", c.admitted, c.says)
+			got.why += fmt.Sprintf(" <-- WRONG: expected admitted=%t, saying %q", c.admitted, c.says)
 		}
 		verdict := "not admitted"
 		if got.admitted {
 			verdict = "admitted"
 		}
-		fmt.Printf("%-28s %-13s %s%s\n", c.name, verdict, shorten(got.why), mark)
+		printRow(c.name, verdict, got.why)
 	}
 	printCalls(cloud)
 	if wrong > 0 {
@@ -87,15 +87,35 @@ func demo(ctx context.Context, binary string) (err error) {
 	return nil
 }
 
-// maxReason keeps a reason readable in a table; the whole text is in the answer to Gatekeeper.
-const maxReason = 230
+// The columns of the table. A reason goes on below itself; the whole text is in the answer to Gatekeeper.
+const (
+	nameWidth, verdictWidth, reasonWidth = 26, 13, 100
+	maxLines                             = 4
+)
 
-func shorten(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > maxReason {
-		return string(runes[:maxReason]) + "…"
+func printRow(name, verdict, reason string) {
+	for i, line := range wrap(reason, reasonWidth) {
+		if i == maxLines {
+			fmt.Printf("%*s…\n", nameWidth+verdictWidth, "")
+			return
+		}
+		fmt.Printf("%-*s%-*s%s\n", nameWidth, name, verdictWidth, verdict, line)
+		name, verdict = "", ""
 	}
-	return text
+}
+
+// wrap breaks text into lines of at most width characters, between words where that can be.
+func wrap(text string, width int) []string {
+	lines := []string{""}
+	for _, word := range strings.Fields(text) {
+		last := &lines[len(lines)-1]
+		if *last != "" && len(*last)+1+len(word) > width {
+			lines = append(lines, word)
+			continue
+		}
+		*last = strings.TrimSpace(*last + " " + word)
+	}
+	return lines
 }
 
 // printCalls tells what it took.

@@ -159,10 +159,8 @@ func (r *ratify) ask(ctx context.Context, image string) (decision, error) {
 			extensions, _ := report.Extensions.(map[string]any)
 			return decision{d.admitted, fmt.Sprint(extensions["SN"])}, nil
 		}
-		for _, part := range []string{report.Message, report.ErrorReason} {
-			if part != "" {
-				said = append(said, part)
-			}
+		if said = append(said, report.Message); !strings.Contains(report.Message, report.ErrorReason) {
+			said = append(said, report.ErrorReason)
 		}
 	}
 	d.why = strings.Join(said, ": ")

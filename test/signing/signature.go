@@ -67,3 +67,21 @@ func (i Identity) Attach(ctx context.Context, repo *remote.Repository, image oci
 	_, _, err := registry.NewRepository(repo).PushSignature(ctx, mediaType, envelope, image, annotations)
 	return err
 }
+
+// Tamper changes one letter of the signature in a JWS envelope, and nothing else.
+func Tamper(envelope []byte) []byte {
+	var fields map[string]any
+	if err := json.Unmarshal(envelope, &fields); err != nil {
+		panic(err) // it was just made
+	}
+	signature := []byte(fields["signature"].(string))
+	if signature[0]++; signature[0] > 'Z' {
+		signature[0] = 'A'
+	}
+	fields["signature"] = string(signature)
+	tampered, err := json.Marshal(fields)
+	if err != nil {
+		panic(err)
+	}
+	return tampered
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
+)
+
+// demoCase is an image and what should become of it.
+type demoCase struct {
+	name     string
+	registry scenario.Registry
+	kind     scenario.Kind
+	admitted bool
+	says     string // part of the signer or reason
+	before   func() // what happens to the cloud before the image is asked for
+	image    string
+}
+
+// cases pushes and signs the images.
+func cases(ctx context.Context, w *scenario.World) ([]demoCase, error) {
+	api := w.Cloud.Endpoint("cr." + scenario.Standby.Region + ".aliyuncs.com")
+	down := func() { api.SetFault(emulator.Fault{Status: http.StatusServiceUnavailable}) }
+	up := func() { api.SetFault(emulator.Fault{}) }
+	all := []demoCase{
+		{registry: scenario.Demo, kind: scenario.SignedJWS, admitted: true, says: "CN=releases"},
+		{registry: scenario.Demo, kind: scenario.SignedCOSE, admitted: true, says: "CN=releases"},
+		{registry: scenario.Demo, kind: scenario.SelfSigned, admitted: true, says: "CN=kms"},
+		{name: "signed, no referrers API", registry: scenario.Legacy, kind: scenario.SignedCOSE, admitted: true, says: "CN=releases"},
+		{registry: scenario.Demo, kind: scenario.Unsigned, says: "no signature"},
+		{registry: scenario.Demo, kind: scenario.Tampered, says: "integrity"},
+		{registry: scenario.Demo, kind: scenario.Stranger, says: "no trust store holds the issuer of CN=stranger"},
+		{registry: scenario.Demo, kind: scenario.AnothersSignature, says: "not for this image"},
+		{registry: scenario.Demo, kind: scenario.Expired, says: "CN=retired"},
+		{name: "signed, but cloud down", registry: scenario.Standby, kind: scenario.SignedJWS, says: "cr.cn-shanghai.aliyuncs.com", before: down},
+		{name: "the same, cloud up again", registry: scenario.Standby, kind: scenario.SignedJWS, admitted: true, says: "CN=releases", before: up},
+	}
+	for i := range all {
+		c := &all[i]
+		if c.name == "" {
+			c.name = string(c.kind)
+		}
+		repository := "demo/" + slug(string(c.kind))
+		if _, err := w.Push(ctx, c.registry, repository, c.kind); err != nil {
+			return nil, err
+		}
+		c.image = c.registry.Host + "/" + repository + ":v1"
+	}
+	return all, nil
+}
+
+// slug makes a repository's name of a title.
+func slug(title string) string {
+	var name []byte
+	for _, c := range []byte(title) {
+		switch {
+		case c >= 'a' && c <= 'z':
+			name = append(name, c)
+		case c >= 'A' && c <= 'Z':
+			name = append(name, c-'A'+'a')
+		case len(name) > 0 && name[len(name)-1] != '-':
+			name = append(name, '-')
+		}
+	}
+	return string(name)
+}
