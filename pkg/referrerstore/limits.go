@@ -37,6 +37,6 @@ const (
 	registryBytes = 1 << 20
 )
 
-// callTimeout ends one call of a store, with all its requests and repeats. Gatekeeper's own budget is shorter; a call that
-// outlives it still fills the caches for the retry.
-const callTimeout = 15 * time.Second
+// callTimeout ends one call of a store, with all its requests and repeats. It is about what Gatekeeper allows for a whole verification: a
+// call that outlives its callers still fills the caches for their retry.
+const callTimeout = 5 * time.Second

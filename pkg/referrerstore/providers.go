@@ -11,11 +11,10 @@ import (
 
 	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/progress"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/auth"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/cache"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/progress"
 )
 
 const (
@@ -34,7 +33,7 @@ type providers struct {
 	list           []*provider
 	allowAnonymous bool
 	now            func() time.Time
-	asking         *flight.Group[auth.Grant]
+	asking         *progress.Group[auth.Grant]
 
 	grants *cache.Memory[keptGrant]
 }
@@ -64,7 +63,7 @@ type createProvider func(upstream.AuthProviderConfig) (upstream.AuthProvider, er
 
 // newProviders makes the providers of the configuration. Without any there is Docker's configuration file, as upstream has it.
 func newProviders(configs []providerConfig, allowAnonymous bool, create createProvider, now func() time.Time) (*providers, error) {
-	p := &providers{allowAnonymous: allowAnonymous, now: now, asking: flight.New[auth.Grant](callTimeout),
+	p := &providers{allowAnonymous: allowAnonymous, now: now, asking: progress.NewGroup[auth.Grant](callTimeout),
 		grants: cache.NewMemory[keptGrant](grantsBytes, 0, now)}
 	if len(configs) == 0 {
 		configs = []providerConfig{{field: "authProvider"}}

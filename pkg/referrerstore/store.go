@@ -54,9 +54,9 @@ type Store struct {
 	noReferrersAPI *cache.Memory[struct{}]
 	disk           *cache.Disk // nil: none
 
-	resolving *calls[ocispec.Descriptor]
-	listing   *calls[[]ocispecs.ReferenceDescriptor]
-	fetching  *calls[[]byte]
+	resolving calls[ocispec.Descriptor]
+	listing   calls[[]ocispecs.ReferenceDescriptor]
+	fetching  calls[[]byte]
 }
 
 var _ upstream.ReferrerStore = (*Store)(nil)

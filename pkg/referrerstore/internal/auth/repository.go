@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/progress"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/progress"
 )
 
 // Repository is a remote.Client (oras.land/oras-go/v2/registry/remote) for requests that read one repository.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/progress"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/progress"
 )
 
 const (

@@ -11,13 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/progress"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/retry"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/progress"
 )
 
 const (
 	// headerTimeout ends one attempt whose answer does not begin. It leaves room for a repeat within a call of the store.
-	headerTimeout = 5 * time.Second
+	headerTimeout = 3 * time.Second
 	// maxHeaderBytes bounds an answer's header. Registries send Link and Www-Authenticate of some hundred bytes.
 	maxHeaderBytes = 64 << 10
 	// connections in all and for one host, as upstream has them: a burst of admissions goes to few registries.
