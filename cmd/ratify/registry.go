@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
@@ -28,20 +29,33 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation"
 )
 
+// environment is what the parts of this binary have in common.
+type environment struct {
+	metrics *metrics.Metrics
+	log     *slog.Logger
+	// transport reaches registries and the cloud. It is http.DefaultTransport but in tests.
+	transport *http.Transport
+}
+
+func newEnvironment() environment {
+	return environment{metrics: metrics.New(), log: slog.Default(), transport: http.DefaultTransport.(*http.Transport)}
+}
+
 // factories returns what this binary is made of.
-func factories(m *metrics.Metrics, log *slog.Logger) config.Factories {
-	authprovider.SetDefaults(authprovider.Options{Log: log, OnRequest: m.CloudRequest})
+func (e environment) factories() config.Factories {
+	authprovider.SetDefaults(authprovider.Options{Transport: e.transport, Log: e.log, OnRequest: e.metrics.CloudRequest})
 	return config.Factories{
 		Stores: map[string]config.StoreFactory{
 			"oras": func(c storeconfig.StorePluginConfig, pluginVersion string) (upstreamstore.ReferrerStore, error) {
 				return referrerstore.New(c, pluginVersion, referrerstore.Options{
-					UserAgent: "ratify-alibabacloud/" + version, OnRequest: m.RegistryRequest, OnCache: m.ContentCache, Log: log,
+					Transport: e.transport, UserAgent: "ratify-alibabacloud/" + version,
+					OnRequest: e.metrics.RegistryRequest, OnCache: e.metrics.ContentCache, Log: e.log,
 				})
 			},
 		},
 		Verifiers: map[string]config.VerifierFactory{
 			"notation": func(c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
-				return notation.New(c, notation.Options{KeyMaterial: certificates(in.Certificates), PluginDirectory: in.PluginDir, Log: log})
+				return notation.New(c, notation.Options{KeyMaterial: certificates(in.Certificates), PluginDirectory: in.PluginDir, Log: e.log})
 			},
 		},
 		KeyManagementProviders: map[string]config.KeyManagementProviderFactory{

@@ -82,7 +82,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	path := config.Path(o.configPath)
-	first, err := config.Load(path, slog.Default())
+	first, err := config.Load(path, slog.New(slog.DiscardHandler)) // for its logger; Watch loads it for the rest
 	if err != nil {
 		return err
 	}
@@ -92,29 +92,20 @@ func serve(ctx context.Context, o serveOptions) error {
 		log.Warn("verdicts are remembered in memory, not shared between replicas", "cache_type", o.cacheType)
 	}
 
-	m := metrics.New()
-	engine := verification.NewEngine(engineOptions(o, m))
-	builder := &config.Builder{Factories: factories(m, log), Log: log}
-	handler := gatekeeper.NewHandler(engine, gatekeeper.HandlerOptions{
-		Metrics: m, Log: log, TraceIDHeaders: first.Logger.RequestHeaders.TraceIDHeaderName,
-	})
-
-	servers, err := listen(o, m, handler, engine.Ready)
+	env := newEnvironment()
+	app := newApp(env, o, first)
+	servers, err := listen(o, env.metrics, app.handler, app.engine.Ready)
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return config.Watch(ctx, path, log, func(c *config.Config, err error) error {
-			if err := load(ctx, engine, builder, m, c, err); err != nil {
-				if engine.Snapshot() == nil {
-					return err // nothing to fall back to
-				}
+			if err = app.load(ctx, c, err); err != nil && app.engine.Ready() == nil {
 				log.Error("the configuration was not changed; the last good one stays in use", "error", err)
 				return nil
 			}
-			log.Info("configuration loaded", "path", path, "generation", engine.Snapshot().Generation())
-			return nil
+			return err // at the start there is nothing to fall back to
 		})
 	})
 	for _, s := range servers {
@@ -123,28 +114,45 @@ func serve(ctx context.Context, o serveOptions) error {
 	return group.Wait()
 }
 
-func engineOptions(o serveOptions, m *metrics.Metrics) verification.Options {
+// app is the engine, what fills it and what asks it.
+type app struct {
+	environment
+	engine  *verification.Engine
+	builder *config.Builder
+	handler http.Handler
+}
+
+func newApp(env environment, o serveOptions, c *config.Config) *app {
 	options := verification.Options{OnVerifier: func(r verification.VerifierRun) {
-		m.Verifier(r.Verifier, r.Namespace, r.Duration, r.Success, r.Err != nil)
+		env.metrics.Verifier(r.Verifier, r.Namespace, r.Duration, r.Success, r.Err != nil)
 	}}
 	if o.cacheEnabled {
 		options.VerdictTTL = o.cacheTTL
 	}
-	return options
+	engine := verification.NewEngine(options)
+	return &app{
+		environment: env,
+		engine:      engine,
+		builder:     &config.Builder{Factories: env.factories(), Log: env.log},
+		handler: gatekeeper.NewHandler(engine, gatekeeper.HandlerOptions{
+			Metrics: env.metrics, Log: env.log, TraceIDHeaders: c.Logger.RequestHeaders.TraceIDHeaderName,
+		}),
+	}
 }
 
-// load makes c the engine's configuration, or leaves the engine as it is and says why.
-func load(ctx context.Context, engine *verification.Engine, builder *config.Builder, m *metrics.Metrics, c *config.Config, err error) error {
+// load makes c the engine's configuration, or leaves the engine as it is and says why. err is why there is no c.
+func (a *app) load(ctx context.Context, c *config.Config, err error) error {
 	var snapshot *verification.Snapshot
 	if err == nil {
-		snapshot, err = builder.Build(ctx, c)
+		snapshot, err = a.builder.Build(ctx, c)
 	}
 	if err != nil {
-		m.ConfigurationError()
+		a.metrics.ConfigurationError()
 		return err
 	}
-	engine.Load(snapshot)
-	m.Configuration(snapshot.Generation())
+	a.engine.Load(snapshot)
+	a.metrics.Configuration(snapshot.Generation())
+	a.log.Info("configuration loaded", "generation", snapshot.Generation())
 	return nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/ratify-project/ratify/pkg/referrerstore"
 	"github.com/ratify-project/ratify/pkg/utils"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 )
 
@@ -24,7 +23,7 @@ func (t *target) openStores(ctx context.Context) ([]referrerstore.ReferrerStore,
 	if err != nil {
 		return nil, subject, err
 	}
-	builder := &config.Builder{Factories: factories(metrics.New(), slog.Default()), Log: slog.Default()}
+	builder := &config.Builder{Factories: newEnvironment().factories(), Log: slog.Default()}
 	stores, err := builder.BuildStores(c)
 	if err != nil {
 		return nil, subject, err

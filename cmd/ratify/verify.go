@@ -14,7 +14,6 @@ import (
 	"github.com/ratify-project/ratify/pkg/verifier"
 	"github.com/spf13/cobra"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 )
@@ -61,7 +60,7 @@ func verify(ctx context.Context, w io.Writer, o verifyOptions) error {
 	// The executor's time-outs are those of an admission request. On the command line there is more time.
 	limit := int(commandTimeout / time.Millisecond)
 	c.Executor.VerificationRequestTimeout = &limit
-	builder := &config.Builder{Factories: factories(metrics.New(), slog.Default()), Log: slog.Default()}
+	builder := &config.Builder{Factories: newEnvironment().factories(), Log: slog.Default()}
 	snapshot, err := builder.Build(ctx, c)
 	if err != nil {
 		return err
