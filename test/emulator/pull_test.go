@@ -1,0 +1,310 @@
+package emulator_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	cr "github.com/alibabacloud-go/cr-20181201/v2/client"
+	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
+	"github.com/alibabacloud-go/tea/tea"
+	"github.com/aliyun/credentials-go/credentials"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	ggcr "github.com/google/go-containerregistry/pkg/v1/remote"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+)
+
+// TestFromTokenToImage goes the whole way with the real SDKs: OIDC token, session, password, Bearer token, image.
+func TestFromTokenToImage(t *testing.T) {
+	cloud := start(t, emulator.Options{})
+	add(t, cloud, emulator.Instance{Name: "old", NoReferrersAPI: true, Domains: []string{"registry.example.com"}})
+	tests := []struct{ sts, cr, instance, push, pull string }{
+		{"sts.aliyuncs.com", crHost, demoID, demoHost, demoHost},
+		{stsHost, "cr-vpc.cn-hangzhou.aliyuncs.com", demoID, demoHost, "demo-registry-vpc.cn-hangzhou.cr.aliyuncs.com"},
+		{"sts-vpc.cn-hangzhou.aliyuncs.com", crHost, demoID, demoHost, "demo-registry-vpc.distributed.cn-hangzhou.cr.aliyuncs.com"},
+		{stsHost, crHost, "cri-old0000000000001", "old-registry.cn-hangzhou.cr.aliyuncs.com", "registry.example.com"},
+	}
+	for _, test := range tests {
+		t.Run(test.pull, func(t *testing.T) {
+			image := push(t, cloud, test.instance, test.push+"/team/app")
+			cloud.ResetCalls()
+			credential := password(t, crClient(t, cloud, test.cr, session(t, cloud, test.sts)), test.instance)
+			r := repository(t, cloud.Transport(), test.pull+"/team/app", credential)
+			resolved, err := r.Resolve(soon(t), "v1")
+			if err != nil || resolved.Digest != image.Digest {
+				t.Fatalf("Resolve: %v, error %v", resolved, err)
+			}
+			text, err := content.FetchAll(soon(t), r, resolved)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var manifest ocispec.Manifest
+			if err := json.Unmarshal(text, &manifest); err != nil {
+				t.Fatal(err)
+			}
+			layer, err := content.FetchAll(soon(t), r, manifest.Layers[0])
+			if err != nil || string(layer) != "a layer of "+test.push+"/team/app" {
+				t.Errorf("layer %q, error %v", layer, err)
+			}
+			for host, action := range map[string]string{
+				test.sts: "AssumeRoleWithOIDC", test.cr: "GetAuthorizationToken", authHost: "GET token",
+				test.pull: "GET blobs",
+			} {
+				if got := cloud.Endpoint(host).CallsTo(action); got != 1 {
+					t.Errorf("%d calls of %s to %s, want 1; all: %v", got, action, host, cloud.Calls())
+				}
+			}
+		})
+	}
+}
+
+func TestGoContainerRegistryAsOwner(t *testing.T) {
+	cloud := start(t, emulator.Options{})
+	image, err := random.Image(1<<10, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference, err := name.ParseReference(demoHost + "/team/app:v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := ggcr.WithTransport(cloud.PushTransport(demoID))
+	if err := ggcr.Write(reference, image, owner, ggcr.WithContext(soon(t))); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ggcr.Head(reference, owner, ggcr.WithContext(soon(t)))
+	if want, _ := image.Digest(); err != nil || got.Digest != want {
+		t.Errorf("Head: %v, error %v", got, err)
+	}
+	if err := ggcr.Delete(reference, owner, ggcr.WithContext(soon(t))); err != nil {
+		t.Errorf("Delete: %v", err)
+	}
+	if _, err := ggcr.Head(reference, owner, ggcr.WithContext(soon(t))); err == nil {
+		t.Error("the tag is still there")
+	}
+}
+
+// pulled is what the child of TestUnmodifiedProgram reports.
+type pulled struct{ Digest, Proxy string }
+
+// pullAsAPodWould resolves an image with nothing but the environment: default credential chain, default endpoints.
+func pullAsAPodWould(reference string) (pulled, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	credential, err := credentials.NewCredential(nil)
+	if err != nil {
+		return pulled{}, err
+	}
+	client, err := cr.NewClient(&openapi.Config{Credential: credential, RegionId: tea.String("cn-hangzhou")})
+	if err != nil {
+		return pulled{}, err
+	}
+	response, err := client.GetAuthorizationToken(&cr.GetAuthorizationTokenRequest{InstanceId: tea.String(demoID)})
+	if err != nil {
+		return pulled{}, err
+	}
+	r, err := remote.NewRepository(reference)
+	if err != nil {
+		return pulled{}, err
+	}
+	r.Client = &auth.Client{Client: http.DefaultClient, Credential: auth.StaticCredential(r.Reference.Registry, auth.Credential{
+		Username: tea.StringValue(response.Body.TempUsername), Password: tea.StringValue(response.Body.AuthorizationToken)})}
+	image, err := r.Resolve(ctx, r.Reference.Reference)
+	return pulled{Digest: image.Digest.String(), Proxy: os.Getenv("HTTPS_PROXY")}, err
+}
+
+func TestUnmodifiedProgram(t *testing.T) {
+	cloud := start(t, emulator.Options{})
+	image := push(t, cloud, demoID, demoHost+"/team/app")
+	child := exec.CommandContext(soon(t), os.Args[0])
+	child.Env = append(cloud.PodEnv(), asChild+"="+demoHost+"/team/app:v1", "HOME="+t.TempDir())
+	var stdout, stderr bytes.Buffer
+	child.Stdout, child.Stderr = &stdout, &stderr
+	if err := child.Run(); err != nil {
+		t.Fatalf("%v: %s", err, &stderr)
+	}
+	var got pulled
+	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
+		t.Fatalf("%s: %v", &stdout, err)
+	}
+	if got.Digest != image.Digest.String() || got.Proxy != cloud.ProxyURL() {
+		t.Errorf("got %+v, want digest %s", got, image.Digest)
+	}
+	if n := cloud.Endpoint("sts.aliyuncs.com").CallsTo("AssumeRoleWithOIDC"); n != 1 {
+		t.Errorf("%d sessions, want 1", n)
+	}
+}
+
+func TestPullsThatAreRefused(t *testing.T) {
+	cloud := start(t, emulator.Options{})
+	add(t, cloud, emulator.Instance{Name: "other"})
+	push(t, cloud, demoID, demoHost+"/team/app")
+	client := crClient(t, cloud, crHost, accessKey(t, cloud))
+	good, other := password(t, client, demoID), password(t, client, "cri-other00000000001")
+	wrong := good
+	wrong.Password += "x"
+	user := good
+	user.Username = "somebody"
+	tests := []struct {
+		name       string
+		credential auth.Credential
+	}{
+		{"anonymous", auth.EmptyCredential},
+		{"wrong password", wrong},
+		{"wrong user", user},
+		{"another instance's password", other},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := repository(t, cloud.Transport(), demoHost+"/team/app", test.credential).Resolve(soon(t), "v1")
+			var response *errcode.ErrorResponse
+			if !errors.As(err, &response) || response.StatusCode != http.StatusUnauthorized {
+				t.Errorf("error %v, want 401", err)
+			}
+		})
+	}
+	t.Run("a push", func(t *testing.T) {
+		r := repository(t, cloud.Transport(), demoHost+"/team/app", good)
+		if err := r.Push(soon(t), content.NewDescriptorFromBytes("application/octet-stream", []byte("x")), strings.NewReader("x")); err == nil {
+			t.Error("the role, which may only pull, has pushed")
+		}
+	})
+	t.Run("a token of another repository", func(t *testing.T) {
+		token := bearer(t, cloud, good, demoID, "repository:team/other:pull")
+		for path, want := range map[string]int{
+			"/v2/":                        200,
+			"/v2/team/app/manifests/v1":   401,
+			"/v2/team/other/manifests/v1": 404,
+			"/v2/_catalog":                401,
+			"/other":                      404,
+		} {
+			if got := getWithBearer(t, cloud, demoHost, path, token); got.StatusCode != want {
+				t.Errorf("%s: %s, want %d", path, got.Status, want)
+			}
+		}
+		got := getWithBearer(t, cloud, "other-registry.cn-hangzhou.cr.aliyuncs.com", "/v2/", token)
+		if got.StatusCode != http.StatusUnauthorized || !strings.Contains(got.Header.Get("WWW-Authenticate"), "invalid_token") {
+			t.Errorf("another instance: %s %s", got.Status, got.Header)
+		}
+	})
+}
+
+func TestChallenge(t *testing.T) {
+	cloud := start(t, emulator.Options{})
+	got := getWithBearer(t, cloud, demoHost, "/v2/team/app/manifests/v1", "")
+	want := `Bearer realm="https://dockerauth.cn-hangzhou.aliyuncs.com/auth",` +
+		`service="registry.aliyuncs.com:cn-hangzhou:cri-demo000000000001",scope="repository:team/app:pull"`
+	if challenge := got.Header.Get("WWW-Authenticate"); got.StatusCode != 401 || challenge != want {
+		t.Errorf("got %s %s, want %s", got.Status, challenge, want)
+	}
+}
+
+// TestByAddress pulls without the proxy: every host, the token service included, is found by address.
+func TestByAddress(t *testing.T) {
+	cloud := start(t, emulator.Options{})
+	image := push(t, cloud, demoID, demoHost+"/team/app")
+	transport := cloud.Transport()
+	transport.Proxy = nil
+	t.Cleanup(transport.CloseIdleConnections)
+	credential := password(t, crClient(t, cloud, crHost, accessKey(t, cloud)), demoID)
+	got, err := repository(t, transport, cloud.Addr(demoHost)+"/team/app", credential).Resolve(soon(t), "v1")
+	if err != nil || got.Digest != image.Digest {
+		t.Errorf("Resolve: %v, error %v", got, err)
+	}
+	client := crClient(t, cloud, cloud.Addr(crHost), accessKey(t, cloud))
+	client.HttpsProxy = nil
+	password(t, client, demoID)
+}
+
+func TestTokenService(t *testing.T) {
+	cloud := start(t, emulator.Options{})
+	client := &http.Client{Transport: cloud.Transport()}
+	t.Cleanup(client.CloseIdleConnections)
+	service := "service=registry.aliyuncs.com:cn-hangzhou:" + demoID
+	tests := []struct {
+		method, url string
+		want        int
+	}{
+		{http.MethodGet, "https://" + authHost + "/auth?" + service, 200},
+		{http.MethodPost, "https://" + authHost + "/auth?" + service, 405},
+		{http.MethodGet, "https://" + authHost + "/token?" + service, 404},
+		{http.MethodGet, "https://" + authHost + "/auth?service=registry.aliyuncs.com:cn-hangzhou:cri-none000000000000", 400},
+		{http.MethodGet, "https://dockerauth.cn-beijing.aliyuncs.com/auth?" + service, 400},
+	}
+	for _, test := range tests {
+		request, err := http.NewRequestWithContext(soon(t), test.method, test.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != test.want {
+			t.Errorf("%s %s: %s, want %d", test.method, test.url, response.Status, test.want)
+		}
+	}
+}
+
+// bearer asks the token service for a token.
+func bearer(t *testing.T, cloud *emulator.Cloud, credential auth.Credential, instanceID, scope string) string {
+	t.Helper()
+	url := fmt.Sprintf("https://%s/auth?service=registry.aliyuncs.com:cn-hangzhou:%s&scope=%s", authHost, instanceID, scope)
+	request, err := http.NewRequestWithContext(soon(t), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.SetBasicAuth(credential.Username, credential.Password)
+	transport := cloud.Transport()
+	t.Cleanup(transport.CloseIdleConnections)
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var answer struct {
+		Token     string    `json:"token"`
+		ExpiresIn int       `json:"expires_in"`
+		IssuedAt  time.Time `json:"issued_at"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.Token == "" || answer.ExpiresIn == 0 || answer.IssuedAt.IsZero() {
+		t.Fatalf("%s: %+v, error %v", response.Status, answer, err)
+	}
+	return answer.Token
+}
+
+// getWithBearer returns the answer, whose body is closed.
+func getWithBearer(t *testing.T, cloud *emulator.Cloud, host, path, token string) *http.Response {
+	t.Helper()
+	request, err := http.NewRequestWithContext(soon(t), http.MethodGet, "https://"+host+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	transport := cloud.Transport()
+	t.Cleanup(transport.CloseIdleConnections)
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	return response
+}
