@@ -2,6 +2,7 @@ package notation
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -101,7 +102,7 @@ func lookup(known map[string]any, key string) (canonical string, target any, err
 			return name, target, nil
 		}
 	}
-	return "", nil, configErrorf(key, "is unknown; the verifier takes %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+	return "", nil, configErrorf(cmp.Or(key, `""`), "is unknown; the verifier takes %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 }
 
 // parseCertStores reads both forms: by type (ca, signingAuthority, tsa) and then name, and the legacy one by name, whose stores are of type ca.

@@ -87,7 +87,7 @@ func FuzzNew(f *testing.F) {
 	root := newRoot(f, "root")
 	for _, seed := range []string{
 		level("strict"), withPolicy(`"registryScopes":["a.b/c"],"signatureVerification":{"level":"skip"}`),
-		stores(`{"tsa":{"x":["roots"]},"signingAuthority":{"y":["roots"]}}`, `"tsa:x"`), stores(`{"x":null}`, `"ca:x"`), `{"trustPolicyDoc":null}`, `{}`,
+		stores(`{"tsa":{"x":["roots"]},"signingAuthority":{"y":["roots"]}}`, `"tsa:x"`), stores(`{"x":null}`, `"ca:x"`), `{"trustPolicyDoc":null}`, `{}`, `{"":1}`,
 	} {
 		f.Add([]byte(seed))
 	}

@@ -118,7 +118,7 @@ func (v witnessing) ValidateContext(ctx context.Context, o revocation.ValidateCo
 // unknownStatus returns an error that names the certificates whose status could not be found out and the responders' failures, or nil when
 // all are known or one is revoked, which settles the matter.
 func unknownStatus(o revocation.ValidateContextOptions, results []*result.CertRevocationResult) error {
-	var unknown []error
+	var unknown []string
 	for i, r := range results {
 		if r.Result == result.ResultRevoked {
 			return nil
@@ -132,9 +132,12 @@ func unknownStatus(o revocation.ValidateContextOptions, results []*result.CertRe
 				failures = append(failures, fmt.Sprintf("%s: %v", server.Server, server.Error))
 			}
 		}
-		unknown = append(unknown, fmt.Errorf("revocation status of certificate %s is unknown: %s", o.CertChain[i].Subject, strings.Join(failures, "; ")))
+		unknown = append(unknown, fmt.Sprintf("revocation status of certificate %s is unknown: %s", o.CertChain[i].Subject, strings.Join(failures, "; ")))
 	}
-	return errors.Join(unknown...)
+	if len(unknown) == 0 {
+		return nil
+	}
+	return errors.New(clean(strings.Join(unknown, "; ")))
 }
 
 // listFetcher fetches revocation lists, each once at a time, and keeps them in memory.

@@ -108,13 +108,13 @@ func (v *Verifier) Verify(ctx context.Context, subject common.Reference, desc oc
 		Extensions: map[string]string(facts),
 	}
 	if err == nil {
-		result.IsSuccess, result.Message = true, message
+		result.IsSuccess, result.Message = true, clean(message)
 		return result, nil
 	}
 	if refused, ok := asRefusal(err); ok {
 		facts[factFailedCheck] = refused.check
-		result.Message = "signature refused: " + refused.Error()
-		result.ErrorReason, result.Remediation = refused.reason, refused.remedy
+		result.ErrorReason, result.Remediation = clean(refused.reason), refused.remedy
+		result.Message = "signature refused: " + refused.check + ": " + result.ErrorReason
 		return result, nil
 	}
 	result.Message = "signature could not be verified"

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/notaryproject/notation-core-go/signature"
 	"github.com/notaryproject/notation-core-go/signature/cose"
@@ -191,6 +192,27 @@ func TestVerifyRefusesArtifacts(t *testing.T) {
 	t.Run("JWS named COSE", func(t *testing.T) {
 		expectRefused(t, v, newStore(image).add(cose.MediaTypeEnvelope, good), "integrity")
 	})
+}
+
+// TestQuotedNames has a stranger's certificate with a name that is meant for those who read it.
+func TestQuotedNames(t *testing.T) {
+	root := newRoot(t, "root")
+	stranger := issue(t, nil, "a\nlevel=INFO msg=\"all good\"\x1b[2J\u202e"+strings.Repeat("世", 10_000), newKey(t))
+	image := imageOf("image")
+	v := newVerifier(t, level("strict"), root.cert)
+	result, err := verify(t.Context(), v, newStore(image, sign(t, stranger, image, cose.MediaTypeEnvelope)))
+	if err != nil || result.IsSuccess {
+		t.Fatalf("Verify() = %+v, %v; want a refusal", result, err)
+	}
+	facts := result.Extensions.(map[string]string)
+	for _, text := range []string{result.ErrorReason, facts["Issuer"], facts["SN"], facts["Subject"]} {
+		if len(text) > maxText || strings.ContainsAny(text, "\n\x1b\u202e") || !utf8.ValidString(text) || !strings.HasSuffix(text, "…") {
+			t.Errorf("quoted as %q", text)
+		}
+	}
+	if len(result.Message) > maxText+100 {
+		t.Errorf("message of %d bytes", len(result.Message))
+	}
 }
 
 func TestVerifyUndetermined(t *testing.T) {
