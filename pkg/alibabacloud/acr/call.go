@@ -68,6 +68,8 @@ func (c *Client) once(ctx context.Context, todo call, cred rrsa.Credential) ([]b
 		failure.Err = err
 		return nil, failure
 	}
+	// Signed with the Client's clock, as everything else goes by it.
+	headers := map[string]*string{"x-acs-date": tea.String(c.now().UTC().Format(time.RFC3339))}
 	query := make(map[string]*string)
 	for key, value := range todo.query {
 		query[key] = tea.String(value)
@@ -75,7 +77,7 @@ func (c *Client) once(ctx context.Context, todo call, cred rrsa.Credential) ([]b
 	_, err = sdk.CallApiWithCtx(ctx, &openapi.Params{
 		Action: tea.String(todo.action), Version: tea.String(apiVersion), Protocol: tea.String("HTTPS"), Pathname: tea.String("/"), Method: tea.String("POST"),
 		AuthType: tea.String("AK"), Style: tea.String("RPC"), ReqBodyType: tea.String("formData"), BodyType: tea.String("json"),
-	}, &openapi.OpenApiRequest{Query: query}, &dara.RuntimeOptions{})
+	}, &openapi.OpenApiRequest{Query: query, Headers: headers}, &dara.RuntimeOptions{})
 	failure.StatusCode, failure.RetryAfter = wire.status, wire.after
 	switch {
 	case wire.err != nil:

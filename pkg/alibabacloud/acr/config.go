@@ -38,12 +38,14 @@ type Config struct {
 	Endpoint string        `json:"endpoint"` // host[:port] of the Container Registry API, for all instances
 	Timeout  time.Duration `json:"timeout"`  // of one call to STS or the Container Registry API, retries included; default 5 s
 
-	STSEndpoint     string      `json:"stsEndpoint"`     // these five override what the environment says
-	RoleARN         string      `json:"roleArn"`         //
-	OIDCProviderARN string      `json:"oidcProviderArn"` //
-	OIDCTokenFile   string      `json:"oidcTokenFile"`   //
-	RoleSessionName string      `json:"roleSessionName"` //
-	Credential      *Credential `json:"credential"`      // to use instead of RRSA
+	// What the environment says of RRSA is overridden by these.
+	STSEndpoint     string `json:"stsEndpoint"` // host[:port]
+	RoleARN         string `json:"roleArn"`
+	OIDCProviderARN string `json:"oidcProviderArn"`
+	OIDCTokenFile   string `json:"oidcTokenFile"` // path
+	RoleSessionName string `json:"roleSessionName"`
+
+	Credential *Credential `json:"credential"` // to use instead of RRSA
 }
 
 // Instance is one ACR Enterprise Edition instance.

@@ -74,7 +74,11 @@ func (e *Error) Remedy() string {
 	code := strings.ToUpper(e.Code)
 	switch {
 	case e.StatusCode == 0 && e.Err != nil:
-		return endpoint.Remedy(e.Err, e.Endpoint)
+		remedy := endpoint.Remedy(e.Err, e.Endpoint)
+		if strings.HasPrefix(e.Endpoint, "cr-vpc.") {
+			remedy += "; for an instance in another region than the cluster, set network: public"
+		}
+		return remedy
 	case code == "NOPERMISSION", code == "NOPRIVILEGE", strings.HasPrefix(code, "FORBIDDEN"):
 		more := ""
 		if e.Op == opToken {
