@@ -89,11 +89,12 @@ func (j *judgement) explain(ctx context.Context, err error) error {
 	if mismatch := j.otherSubject(); mismatch != nil {
 		return mismatch
 	}
-	if unknown := j.saw.err(); unknown != nil {
-		return unknown
+	unknown := j.saw.err()
+	if ctx.Err() != nil { // which is then why
+		unknown = errors.Join(context.Cause(ctx), unknown)
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	if unknown != nil {
+		return unknown
 	}
 	if j.asksForPlugin() {
 		return refuse(checkPlugin, err.Error(), "install the verification plugin, or sign the image again without one")
