@@ -34,8 +34,9 @@ type run struct {
 
 // referrer is an artifact that refers to the subject, in the store that has it.
 type referrer struct {
-	store referrerstore.ReferrerStore
-	desc  ocispecs.ReferenceDescriptor
+	store   referrerstore.ReferrerStore
+	subject *ocispecs.SubjectDescriptor
+	desc    ocispecs.ReferenceDescriptor
 }
 
 func (r *run) verdict(ctx context.Context, subject common.Reference) Verdict {
@@ -94,7 +95,7 @@ func (r *run) referrers(ctx context.Context, subject common.Reference, desc *oci
 				key := found.Digest.String() + " " + found.ArtifactType
 				if !seen[key] && r.scope.Policy.VerifyNeeded(ctx, subject, found) {
 					seen[key] = true
-					all = append(all, referrer{store, found})
+					all = append(all, referrer{store, desc, found})
 				}
 			}
 			if token = list.NextToken; token == "" {

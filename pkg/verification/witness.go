@@ -27,7 +27,7 @@ func ask(ctx context.Context, v verifier.ReferenceVerifier, subject common.Refer
 	if err := ctx.Err(); err != nil {
 		return verifier.VerifierResult{}, err
 	}
-	store := &witness{ReferrerStore: ref.store}
+	store := &witness{ReferrerStore: ref.store, known: *ref.subject}
 	result, err = v.Verify(ctx, subject, ref.desc, store)
 	if err == nil && !result.IsSuccess {
 		if err = store.failure(); err == nil {
@@ -37,9 +37,11 @@ func ask(ctx context.Context, v verifier.ReferenceVerifier, subject common.Refer
 	return result, err
 }
 
-// witness is a store that remembers the first call that failed for another reason than the artifact itself.
+// witness is a store that remembers the first call that failed for another reason than the artifact itself. It answers from what is
+// known where verifiers ask again for the descriptor of the subject that they were called for.
 type witness struct {
 	referrerstore.ReferrerStore
+	known ocispecs.SubjectDescriptor
 
 	mu  sync.Mutex
 	err error
@@ -78,6 +80,10 @@ func (w *witness) GetReferenceManifest(ctx context.Context, subject common.Refer
 
 // GetSubjectDescriptor implements referrerstore.ReferrerStore.
 func (w *witness) GetSubjectDescriptor(ctx context.Context, subject common.Reference) (*ocispecs.SubjectDescriptor, error) {
+	if subject.Digest == w.known.Digest {
+		known := w.known
+		return &known, nil
+	}
 	desc, err := w.ReferrerStore.GetSubjectDescriptor(ctx, subject)
 	w.note(err)
 	return desc, err
