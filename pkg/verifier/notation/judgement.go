@@ -90,10 +90,12 @@ func (j *judgement) explain(ctx context.Context, err error) error {
 		return mismatch
 	}
 	unknown := j.saw.err()
-	if ctx.Err() != nil { // which is then why
-		unknown = errors.Join(context.Cause(ctx), unknown)
-	}
-	if unknown != nil {
+	switch {
+	case ctx.Err() != nil && unknown != nil:
+		return fmt.Errorf("%w: %w", context.Cause(ctx), unknown)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case unknown != nil:
 		return unknown
 	}
 	if j.asksForPlugin() {
