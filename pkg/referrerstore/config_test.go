@@ -123,7 +123,6 @@ func TestConfigMistakes(t *testing.T) {
 }
 
 func TestConfigIsKept(t *testing.T) {
-	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	cfg := storeconfig.StorePluginConfig{"name": "oras", "useHttp": "true"}
 	s, err := New(cfg, "1.0.0", Options{})
 	if err != nil {

@@ -21,7 +21,8 @@ const (
 )
 
 // GetReferenceManifest reads the manifest of a referrer: an OCI image manifest, whose layers are the blobs, or an OCI artifact manifest.
-func (s *Store) GetReferenceManifest(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor) (ocispecs.ReferenceManifest, error) {
+func (s *Store) GetReferenceManifest(ctx context.Context, subject common.Reference,
+	desc ocispecs.ReferenceDescriptor) (ocispecs.ReferenceManifest, error) {
 	r, err := parseReference(common.Reference{Path: subject.Path, Digest: desc.Digest})
 	if err != nil {
 		return ocispecs.ReferenceManifest{}, &Error{Op: readingManifest, Reference: subject.Original, Err: err}

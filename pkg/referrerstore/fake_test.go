@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -34,9 +35,22 @@ import (
 	"oras.land/oras-go/v2/registry/remote"
 )
 
+// dockerConfig is the folder of Docker's configuration, which the docker package reads from the environment once for all.
+var dockerConfig string
+
 func TestMain(m *testing.M) {
 	logrus.SetOutput(io.Discard) // Ratify's registry of auth providers logs each that it makes
-	goleak.VerifyTestMain(m)
+	os.Setenv("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true")
+	os.Unsetenv("ALIBABA_CLOUD_STS_REGION")
+	var err error
+	if dockerConfig, err = os.MkdirTemp("", "docker-config-"); err != nil {
+		log.Fatal(err)
+	}
+	os.Setenv("DOCKER_CONFIG", dockerConfig)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dockerConfig)
+		os.Exit(code)
+	}))
 }
 
 const (
@@ -352,8 +366,6 @@ func (f *fake) storeWith(o Options, provider upstream.AuthProvider, keysAndValue
 	}
 	if provider != nil {
 		o.NewAuthProvider = func(upstream.AuthProviderConfig) (upstream.AuthProvider, error) { return provider, nil }
-	} else {
-		f.t.Setenv("DOCKER_CONFIG", f.t.TempDir()) // an empty one
 	}
 	o.Now = f.clock.Now
 	if o.Log == nil {

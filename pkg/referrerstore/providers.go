@@ -163,17 +163,17 @@ func (p *providers) ask(ctx context.Context, one *provider, registry, artifact s
 	}
 	progress.Set(ctx, "auth provider "+one.name)
 	config, err := one.provide(ctx, artifact)
-	empty := config.Username == "" && config.Password == "" && config.IdentityToken == ""
-	grant := auth.Grant{Credential: auth.Credential{Username: config.Username, Password: config.Password, IdentityToken: config.IdentityToken}, Provider: one.name}
+	credential := auth.Credential{Username: config.Username, Password: config.Password, IdentityToken: config.IdentityToken}
+	grant := auth.Grant{Credential: credential, Provider: one.name}
 	ends := config.ExpiresOn
 	switch {
 	case errors.Is(err, authprovider.ErrNotCovered), err != nil && one.hasNoEntry(err):
 		grant, ends = auth.Grant{Note: err.Error()}, p.now().Add(uncoveredFor)
 	case err != nil:
 		return auth.Grant{}, err
-	case empty && one.name == upstream.DefaultAuthProviderName:
+	case credential == auth.Credential{} && one.name == upstream.DefaultAuthProviderName:
 		grant, ends = auth.Grant{Note: "auth provider " + one.name + " has no entry for " + registry}, p.now().Add(uncoveredFor)
-	case empty:
+	case credential == auth.Credential{}:
 		return auth.Grant{}, errors.New("it returned neither credentials nor an error")
 	}
 	if !one.cachesItself || grant.Provider == "" {

@@ -158,7 +158,10 @@ func TestDockerConfig(t *testing.T) {
 	}
 	block := func(path string) map[string]any { return map[string]any{"name": "dockerConfig", "configPath": path} }
 	wantBlobs(t, f.storeNamed(Options{}, "authProvider", block(write(registryHost))), subject, "signature")
-	t.Setenv("DOCKER_CONFIG", filepath.Dir(write(registryHost)))
+	if err := os.Rename(write(registryHost), filepath.Join(dockerConfig, "config.json")); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(filepath.Join(dockerConfig, "config.json"))
 	wantBlobs(t, f.storeNamed(Options{}), subject, "signature")
 
 	_, err := f.storeNamed(Options{}, "authProvider", block(write("other.example.com"))).GetSubjectDescriptor(t.Context(), subject)

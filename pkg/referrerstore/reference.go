@@ -30,7 +30,8 @@ func parseReference(subject common.Reference) (reference, error) {
 	}
 	whole := registry.Reference{Registry: path.Registry, Repository: path.Repository, Reference: target}
 	if err := whole.ValidateReference(); err != nil || target == "" || path.Reference != "" {
-		return reference{}, fmt.Errorf("reference %q with digest %q and tag %q has neither a valid digest nor a valid tag", subject.Path, subject.Digest, subject.Tag)
+		return reference{}, fmt.Errorf("reference %q with digest %q and tag %q has neither a valid digest nor a valid tag",
+			subject.Path, subject.Digest, subject.Tag)
 	}
 	return reference{registry: path.Registry, repository: path.Repository, target: target}, nil
 }

@@ -33,7 +33,8 @@ func (s *Store) ListReferrers(ctx context.Context, subject common.Reference, art
 		return upstream.ListReferrersResult{}, &Error{Op: listing, Reference: subject.Original, Err: err}
 	}
 	if nextToken != "" {
-		return upstream.ListReferrersResult{}, fail(listing, r, fmt.Errorf("there is no page %q: this store returns all referrers at once", truncate(nextToken)))
+		return upstream.ListReferrersResult{}, fail(listing, r,
+			fmt.Errorf("there is no page %q: this store returns all referrers at once", truncate(nextToken)))
 	}
 	var desc ocispec.Descriptor
 	if subjectDesc != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ratify-project/ratify/pkg/common"
@@ -73,7 +74,7 @@ func (s *Store) head(ctx context.Context, r reference) (ocispec.Descriptor, erro
 // It is not when nobody answered, or the answer was a clear no.
 func unfit(err error) bool {
 	if answer := (*errcode.ErrorResponse)(nil); errors.As(err, &answer) {
-		return answer.StatusCode == http.StatusMethodNotAllowed || answer.StatusCode == http.StatusNotImplemented || answer.StatusCode == http.StatusBadRequest
+		return slices.Contains([]int{http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusBadRequest}, answer.StatusCode)
 	}
 	var (
 		connection *url.Error

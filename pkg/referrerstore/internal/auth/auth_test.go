@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -93,6 +94,47 @@ func TestMessage(t *testing.T) {
 	} {
 		if got := message(strings.NewReader(body)); got != want {
 			t.Errorf("%.40s: %q", body, got)
+		}
+	}
+}
+
+func TestCheckRedirect(t *testing.T) {
+	for _, test := range []struct {
+		path       []string
+		body       bool
+		follows    bool
+		authorized bool
+	}{
+		{path: []string{"https://a.example.com/1", "https://a.example.com/2"}, follows: true, authorized: true},
+		{path: []string{"https://a.example.com/1", "https://A.example.com:443/2"}, follows: true, authorized: true},
+		{path: []string{"https://a.example.com/1", "https://a.example.com:444/2"}, follows: true},
+		{path: []string{"https://a.example.com/1", "https://b.a.example.com/2"}, follows: true},
+		{path: []string{"https://a.example.com/1", "https://b.example.com/2", "https://a.example.com/3"}, follows: true},
+		{path: []string{"https://a.example.com/1", "http://a.example.com/2"}},
+		{path: []string{"https://a.example.com/1", "https://localhost/2"}},
+		{path: []string{"https://a.example.com/1", "https://127.0.0.2:5000/2"}},
+		{path: []string{"https://127.0.0.1:5000/1", "https://127.0.0.1:5001/2"}, follows: true},
+		{path: []string{"https://a.example.com/1", "https://a.example.com/2"}, body: true, follows: true, authorized: true},
+		{path: []string{"https://a.example.com/1", "https://b.example.com/2"}, body: true},
+		{path: []string{"https://a.example.com/1", "https://a.example.com/2", "https://a.example.com/3", "https://a.example.com/4",
+			"https://a.example.com/5", "https://a.example.com/6", "https://a.example.com/7"}},
+	} {
+		var hops []*http.Request
+		for _, to := range test.path {
+			req, err := http.NewRequest(http.MethodPost, to, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", "Bearer x")
+			if test.body {
+				req.Body = io.NopCloser(strings.NewReader("refresh_token=secret"))
+			}
+			hops = append(hops, req)
+		}
+		last := hops[len(hops)-1]
+		err := checkRedirect(last, hops[:len(hops)-1])
+		if (err == nil) != test.follows || err == nil && (last.Header.Get("Authorization") != "") != test.authorized {
+			t.Errorf("%q: %v, header %q", test.path, err, last.Header)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -75,9 +74,6 @@ func checkRealm(c challenge, u *url.URL) error {
 	}
 	return nil
 }
-
-// errRedirect reports a redirect that is not followed.
-var errRedirect = errors.New("redirect not followed")
 
 // sameOrigin tells whether two URLs have the same scheme, host and port.
 func sameOrigin(a, b *url.URL) bool {

@@ -99,18 +99,18 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	first := via[0].URL
 	switch {
 	case len(via) > maxRedirects:
-		return fmt.Errorf("%w: %d are enough", errRedirect, maxRedirects)
+		return fmt.Errorf("redirect not followed: %d are enough", maxRedirects)
 	case first.Scheme == "https" && req.URL.Scheme != "https":
-		return fmt.Errorf("%w: it leads from https to %s", errRedirect, req.URL.Scheme)
+		return fmt.Errorf("redirect not followed: it leads from https to %s", req.URL.Scheme)
 	case transport.IsLoopback(req.URL.Hostname()) && !transport.IsLoopback(first.Hostname()):
-		return fmt.Errorf("%w: it leads to this machine", errRedirect)
+		return errors.New("redirect not followed: it leads to this machine")
 	}
 	// net/http starts each hop from the first request's header: what a former hop had to do without has to be taken off again.
 	for _, hop := range append(via[1:len(via):len(via)], req) {
 		if !sameOrigin(first, hop.URL) {
 			req.Header.Del("Authorization")
 			if req.Body != nil && req.Body != http.NoBody {
-				return fmt.Errorf("%w: it would take a secret to another host", errRedirect)
+				return errors.New("redirect not followed: it would take a secret to another host")
 			}
 		}
 	}

@@ -44,21 +44,6 @@ func (e *RefusedError) Error() string {
 	return b.String()
 }
 
-// statusError is an answer of a token service that is neither a token nor a refusal.
-type statusError struct {
-	host    string
-	status  int
-	message string
-}
-
-func (e *statusError) Error() string {
-	text := fmt.Sprintf("token service %s answered %d %s", e.host, e.status, http.StatusText(e.status))
-	if e.message != "" {
-		text += ": " + e.message
-	}
-	return text
-}
-
 // message reads the error codes and texts of an answer in the form of the distribution specification. Other bodies, such as the
 // HTML of a proxy, say nothing.
 func message(body io.Reader) string {

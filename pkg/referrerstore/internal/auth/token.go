@@ -74,7 +74,7 @@ func (r *registry) fetchToken(ctx context.Context, c challenge, repository strin
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return token{}, time.Time{}, &refusal{host: realm.Host, status: resp.StatusCode, message: message(resp.Body), grant: grant}
 	default:
-		return token{}, time.Time{}, &statusError{host: realm.Host, status: resp.StatusCode, message: message(resp.Body)}
+		return token{}, time.Time{}, fmt.Errorf("token service %s answered %s %s", realm.Host, resp.Status, message(resp.Body))
 	}
 	value, life, err := parseToken(resp.Body)
 	if err != nil {
