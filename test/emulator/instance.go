@@ -4,7 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/acr"
 )
+
+// DefaultID returns the id of an instance that is added without one, such as cri-demo000000000001 for demo.
+func DefaultID(name string) string { return acr.DefaultID(name) }
 
 // AddInstance adds an instance with an empty registry. Its hosts are served from now on, and its region exists.
 func (c *Cloud) AddInstance(i Instance) error {
@@ -38,6 +43,12 @@ func (c *Cloud) RevokeBearers() { c.acr.RevokeBearers() }
 // no credentials with it. Its requests count, and meet faults, as any others do.
 func (c *Cloud) PushTransport(instanceID string) http.RoundTripper {
 	return owner{cloud: c, instance: instanceID}
+}
+
+// OwnerPassword returns the user and the password with which programs outside of the test push in an instance. The password
+// is good until Close.
+func (c *Cloud) OwnerPassword(instanceID string) (user, password string) {
+	return c.acr.OwnerPassword(instanceID)
 }
 
 type owner struct {

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	ggcr "github.com/google/go-containerregistry/pkg/v1/remote"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -179,7 +180,8 @@ func TestPullsThatAreRefused(t *testing.T) {
 		})
 	}
 	t.Run("a push", func(t *testing.T) {
-		r := repository(t, cloud.Transport(), demoHost+"/team/app", good)
+		role := password(t, crClient(t, cloud, crHost, session(t, cloud, stsHost)), demoID)
+		r := repository(t, cloud.Transport(), demoHost+"/team/app", role)
 		if err := r.Push(soon(t), content.NewDescriptorFromBytes("application/octet-stream", []byte("x")), strings.NewReader("x")); err == nil {
 			t.Error("the role, which may only pull, has pushed")
 		}
@@ -202,6 +204,34 @@ func TestPullsThatAreRefused(t *testing.T) {
 			t.Errorf("another instance: %s %s", got.Status, got.Header)
 		}
 	})
+}
+
+// TestPushesWithPasswords pushes as programs outside of the test do, which have no PushTransport.
+func TestPushesWithPasswords(t *testing.T) {
+	cloud := start(t, emulator.Options{})
+	add(t, cloud, emulator.Instance{Name: "old", ID: "cri-old0000000000001", NoReferrersAPI: true})
+	for id, host := range map[string]string{demoID: demoHost, "cri-old0000000000001": "old-registry.cn-hangzhou.cr.aliyuncs.com"} {
+		user, fixed := cloud.OwnerPassword(id)
+		for name, credential := range map[string]auth.Credential{
+			"fixed":     {Username: user, Password: fixed},
+			"temporary": password(t, crClient(t, cloud, crHost, accessKey(t, cloud)), id),
+		} {
+			cloud.RevokeBearers()
+			r := repository(t, cloud.Transport(), host+"/team/"+name, credential)
+			layer, err := oras.PushBytes(soon(t), r, "application/octet-stream", []byte(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Blobs().Delete(soon(t), layer); err != nil {
+				t.Errorf("deleting with the %s password at %s: %v", name, host, err)
+			}
+		}
+	}
+	user, fixed := cloud.OwnerPassword(demoID)
+	bearer := bearer(t, cloud, auth.Credential{Username: user, Password: fixed}, demoID, "registry:catalog:*")
+	if got := getWithBearer(t, cloud, demoHost, "/v2/_catalog", bearer); got.StatusCode != http.StatusOK {
+		t.Errorf("catalog: %s", got.Status)
+	}
 }
 
 func TestChallenge(t *testing.T) {

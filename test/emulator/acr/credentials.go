@@ -7,19 +7,24 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/ram"
 )
 
-// tempUser is the name that goes with every temporary password.
-const tempUser = "cr_temp_user"
+const (
+	// tempUser is the name that goes with every temporary password.
+	tempUser = "cr_temp_user"
+	// ownerUser is the name that goes with an instance's fixed password.
+	ownerUser = "owner@" + ram.AccountID
+)
 
 // password is a temporary password, good for one instance.
 type password struct {
 	instance string
+	owner    bool // asked for by the account itself: may do everything; otherwise pull only, as the role's policy says
 	expires  time.Time
 }
 
 // bearer is a token for one instance's registry.
 type bearer struct {
 	instance string
-	access   map[string][]string // repository → actions
+	access   map[string][]string // "repository:<name>" or "registry:catalog" → actions
 	owner    bool                // may do everything
 	expires  time.Time
 }
@@ -39,16 +44,29 @@ func (s *Service) newPassword(instance string, caller ram.Principal) (string, ti
 			delete(s.passwords, old)
 		}
 	}
-	s.passwords[token] = password{instance: instance, expires: expires}
+	s.passwords[token] = password{instance: instance, owner: caller.Role == "", expires: expires}
 	return token, expires
 }
 
-// checkPassword reports whether a user may enter an instance.
-func (s *Service) checkPassword(instance, user, token string) bool {
+// OwnerPassword returns the user and the fixed password with which an instance's owner pushes. It is good until the end.
+func (s *Service) OwnerPassword(instance string) (user, fixed string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, found := s.passwords[token]
-	return found && user == tempUser && p.instance == instance && s.o.Now().Before(p.expires)
+	if i := s.instances[instance]; i != nil {
+		return ownerUser, i.password
+	}
+	return "", ""
+}
+
+// checkPassword reports whether a user may enter an instance, and as its owner.
+func (s *Service) checkPassword(i *instance, user, given string) (owner, valid bool) {
+	if user == ownerUser && given == i.password {
+		return true, true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, found := s.passwords[given]
+	return p.owner, found && user == tempUser && p.instance == i.ID && s.o.Now().Before(p.expires)
 }
 
 // newBearer returns a token for b, which it gives an end.

@@ -1,6 +1,7 @@
 package acr
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -17,7 +18,7 @@ var (
 // Instance is a registry instance.
 type Instance struct {
 	Name   string
-	ID     string // empty: cri- and the name, filled up to 16 characters with zeros and a one
+	ID     string // empty: DefaultID of the name
 	Region string
 	// Domains are custom domains, beside those that every instance has.
 	Domains []string
@@ -27,6 +28,14 @@ type Instance struct {
 	NoVPC bool
 	// Denied withholds cr:GetAuthorizationToken on this instance from the role.
 	Denied bool
+}
+
+// DefaultID returns the id of an instance that is added without one, such as cri-demo000000000001 for demo.
+func DefaultID(name string) string {
+	const size = 16
+	letters := strings.ReplaceAll(name, "-", "")
+	letters = letters[:min(len(letters), size-1)]
+	return "cri-" + letters + strings.Repeat("0", size-1-len(letters)) + "1"
 }
 
 // Hosts returns the names that the instance's registry answers under, the public one first.
@@ -52,11 +61,7 @@ func (i Instance) complete() (Instance, error) {
 	if !instanceName.MatchString(i.Name) {
 		return i, fmt.Errorf("instance name %q: must be 1 to 30 lower-case letters, digits and inner hyphens", i.Name)
 	}
-	if i.ID == "" {
-		id := strings.ReplaceAll(i.Name, "-", "")
-		id = id[:min(len(id), 15)]
-		i.ID = "cri-" + id + strings.Repeat("0", 15-len(id)) + "1"
-	}
+	i.ID = cmp.Or(i.ID, DefaultID(i.Name))
 	if !instanceID.MatchString(i.ID) {
 		return i, fmt.Errorf("instance %s: id %q: must be cri- and 16 lower-case letters and digits", i.Name, i.ID)
 	}
@@ -80,6 +85,7 @@ type backend interface {
 // instance is an Instance that is being served.
 type instance struct {
 	Instance
-	created time.Time
-	backend backend
+	created  time.Time
+	password string // the owner's fixed one
+	backend  backend
 }

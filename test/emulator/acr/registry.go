@@ -99,36 +99,41 @@ func (g *registry) authorize(t target, r *http.Request) string {
 	switch {
 	case !valid:
 		return invalidToken
-	case b.owner || t.kind == "base":
+	case b.owner:
 		return ""
 	}
-	for _, action := range actions(r.Method) {
-		if t.repository == "" || !slices.Contains(b.access[t.repository], action) {
+	resource, actions := t.scope(r.Method)
+	for _, action := range actions {
+		if !slices.Contains(b.access[resource], action) {
 			return insufficientScope
 		}
 	}
 	return ""
 }
 
-// actions returns what a token must allow for a method.
-func actions(method string) []string {
+// scope returns what a token must allow for a method on the target.
+func (t target) scope(method string) (resource string, actions []string) {
+	switch {
+	case t.kind == "base":
+		return "", nil
+	case t.kind == "catalog":
+		return "registry:catalog", []string{"*"}
+	}
 	switch method {
 	case http.MethodGet, http.MethodHead:
-		return []string{"pull"}
+		actions = []string{"pull"}
 	case http.MethodDelete:
-		return []string{"delete"}
+		actions = []string{"delete"}
 	default:
-		return []string{"pull", "push"}
+		actions = []string{"pull", "push"}
 	}
+	return "repository:" + t.repository, actions
 }
 
 func (g *registry) challenge(t target, r *http.Request, problem string) string {
 	challenge := fmt.Sprintf("Bearer realm=%q,service=%q", g.realm(r), serviceName(g.instance.Region, g.instance.ID))
-	switch {
-	case t.repository != "":
-		challenge += fmt.Sprintf(",scope=%q", "repository:"+t.repository+":"+strings.Join(actions(r.Method), ","))
-	case t.kind == "catalog":
-		challenge += `,scope="registry:catalog:*"`
+	if resource, actions := t.scope(r.Method); resource != "" {
+		challenge += fmt.Sprintf(",scope=%q", resource+":"+strings.Join(actions, ","))
 	}
 	if problem != noToken {
 		challenge += fmt.Sprintf(",error=%q", problem)

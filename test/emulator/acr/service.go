@@ -2,6 +2,7 @@ package acr
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -69,7 +70,7 @@ func (s *Service) AddInstance(i Instance) (Instance, error) {
 			return i, fmt.Errorf("instance %s: %w", i.Name, err)
 		}
 	}
-	s.instances[i.ID] = &instance{Instance: i, created: s.o.Now(), backend: registry}
+	s.instances[i.ID] = &instance{Instance: i, created: s.o.Now(), password: rand.Text(), backend: registry}
 	return i, nil
 }
 

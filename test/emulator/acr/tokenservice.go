@@ -3,7 +3,6 @@ package acr
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 )
@@ -46,18 +45,20 @@ func (t *tokenService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		registryError(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "The operation is unsupported.")
 		return
 	}
-	instance, found := strings.CutPrefix(r.URL.Query().Get("service"), serviceName(t.region, ""))
-	if !found || t.service.inRegion(t.region, instance) == nil {
+	id, found := strings.CutPrefix(r.URL.Query().Get("service"), serviceName(t.region, ""))
+	i := t.service.inRegion(t.region, id)
+	if !found || i == nil {
 		registryError(w, http.StatusBadRequest, "UNSUPPORTED", "unknown service")
 		return
 	}
-	granted := bearer{instance: instance, access: map[string][]string{}}
-	if user, token, given := r.BasicAuth(); given {
-		if !t.service.checkPassword(instance, user, token) {
+	granted := bearer{instance: id}
+	if user, given, ok := r.BasicAuth(); ok {
+		owner, valid := t.service.checkPassword(i, user, given)
+		if !valid {
 			registryError(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
 			return
 		}
-		granted.access = pullAccess(r.URL.Query()["scope"])
+		granted.access = access(r.URL.Query()["scope"], owner)
 	}
 	token := t.service.newBearer(granted)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -69,20 +70,21 @@ func (t *tokenService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// pullAccess returns what the role's policy, which allows cr:PullRepository, leaves of the scopes asked for.
-func pullAccess(scopes []string) map[string][]string {
-	access := map[string][]string{}
+// access returns what is granted of the scopes asked for: all of it to an owner, and to others the pulling of repositories.
+func access(scopes []string, owner bool) map[string][]string {
+	granted := map[string][]string{}
 	for _, scope := range strings.Fields(strings.Join(scopes, " ")) {
-		kind, rest, _ := strings.Cut(scope, ":")
-		colon := strings.LastIndex(rest, ":")
-		if kind != "repository" || colon < 0 {
+		colon := strings.LastIndex(scope, ":")
+		if colon < 0 {
 			continue
 		}
-		if slices.Contains(strings.Split(rest[colon+1:], ","), "pull") {
-			access[rest[:colon]] = []string{"pull"}
+		for action := range strings.SplitSeq(scope[colon+1:], ",") {
+			if owner || strings.HasPrefix(scope, "repository:") && action == "pull" {
+				granted[scope[:colon]] = append(granted[scope[:colon]], action)
+			}
 		}
 	}
-	return access
+	return granted
 }
 
 // registryError answers with one error in the form of the registry API.

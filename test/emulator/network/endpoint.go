@@ -26,8 +26,8 @@ type Endpoint struct {
 	mu      sync.Mutex
 	calls   map[string]int
 	latency time.Duration
-	fault   Fault
-	faulted int // requests that the fault has met
+	fault   *Fault // nil: none
+	faulted int    // requests that the fault has met
 }
 
 // Addr returns host:port where the host is served directly, over TLS.
@@ -44,7 +44,10 @@ func (e *Endpoint) SetLatency(d time.Duration) {
 func (e *Endpoint) SetFault(f Fault) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.fault, e.faulted = f, 0
+	e.fault, e.faulted = nil, 0
+	if !f.isZero() {
+		e.fault = &f
+	}
 }
 
 // Calls returns the number of requests since the start or ResetCalls, those that met a fault included.
@@ -77,26 +80,37 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !e.sleep(r.Context(), latency) {
 		panic(http.ErrAbortHandler)
 	}
-	if fault.isZero() {
+	if fault == nil {
 		e.service.ServeHTTP(w, r)
 		return
 	}
-	e.fail(fault, w, r)
+	e.fail(*fault, w, r)
 }
 
 // arrive counts a request and returns what applies to it.
-func (e *Endpoint) arrive(action string, r *http.Request) (time.Duration, Fault) {
+func (e *Endpoint) arrive(action string, r *http.Request) (time.Duration, *Fault) {
+	e.mu.Lock()
+	e.calls[cmp.Or(action, "none")]++
+	latency, fault := e.latency, e.fault
+	e.mu.Unlock()
+	// Match is the test's and may use the endpoint: it is called without the lock.
+	if fault == nil || fault.Match != nil && !fault.Match(r) || !e.use(fault) {
+		return latency, nil
+	}
+	return latency, fault
+}
+
+// use counts a use of the fault, and returns false if it has been cleared meanwhile.
+func (e *Endpoint) use(fault *Fault) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.calls[cmp.Or(action, "none")]++
-	fault := e.fault
-	if fault.isZero() || fault.Match != nil && !fault.Match(r) {
-		return e.latency, Fault{}
+	if e.fault != fault {
+		return false
 	}
 	if e.faulted++; e.faulted == fault.Times {
-		e.fault = Fault{}
+		e.fault = nil
 	}
-	return e.latency, fault
+	return true
 }
 
 // sleep returns false if the client left or the network closed meanwhile.

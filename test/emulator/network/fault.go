@@ -15,7 +15,8 @@ import (
 const (
 	// dripInterval is the time between two bytes of a Drip: too fast for idle time-outs, too slow to be of use.
 	dripInterval = time.Second
-	// padding is what an Oversize body goes on with. White space keeps JSON valid, so that only a limit stops a reader.
+	// paddingSize is how much an Oversize body grows by at a time. It goes on with white space, which keeps JSON valid, so
+	// that only a limit stops a reader.
 	paddingSize = 32 << 10
 )
 
