@@ -44,12 +44,12 @@ func parseTarget(path string) (target, bool) {
 	case !found:
 		return target{}, false
 	}
-	if i := strings.LastIndex(rest, "/blobs/uploads/"); i > 0 {
-		return target{repository: rest[:i], kind: "uploads", reference: rest[i+len("/blobs/uploads/"):]}, true
-	}
-	for _, kind := range []string{"manifests", "blobs", "tags", "referrers"} {
-		if i := strings.LastIndex(rest, "/"+kind+"/"); i > 0 && !strings.Contains(rest[i+len(kind)+2:], "/") {
-			return target{repository: rest[:i], kind: kind, reference: rest[i+len(kind)+2:]}, true
+	for _, part := range []struct{ path, kind string }{
+		{"/blobs/uploads/", "uploads"}, {"/manifests/", "manifests"}, {"/blobs/", "blobs"}, {"/tags/", "tags"}, {"/referrers/", "referrers"},
+	} {
+		i := strings.LastIndex(rest, part.path)
+		if i > 0 && !strings.Contains(rest[i+len(part.path):], "/") {
+			return target{repository: rest[:i], kind: part.kind, reference: rest[i+len(part.path):]}, true
 		}
 	}
 	return target{}, false
