@@ -87,5 +87,6 @@ type instance struct {
 	Instance
 	created  time.Time
 	password string // the owner's fixed one
+	bearer   string // the owner's Bearer token
 	backend  backend
 }

@@ -70,7 +70,7 @@ func (s *Service) AddInstance(i Instance) (Instance, error) {
 			return i, fmt.Errorf("instance %s: %w", i.Name, err)
 		}
 	}
-	s.instances[i.ID] = &instance{Instance: i, created: s.o.Now(), password: rand.Text(), backend: registry}
+	s.instances[i.ID] = &instance{Instance: i, created: s.o.Now(), password: rand.Text(), bearer: rand.Text(), backend: registry}
 	return i, nil
 }
 
