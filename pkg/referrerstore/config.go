@@ -55,12 +55,12 @@ func parseConfig(cfg storeconfig.StorePluginConfig) (settings, error) {
 		"name":           text(&s.name),
 		"version":        func(string, any) error { return nil }, // of the configuration's format; read by who reads the file
 		"source":         func(string, any) error { return nil }, // of a plugin to be downloaded; this store is built in
-		"useHttp":        flag(&s.useHTTP),
-		"cosignEnabled":  flag(&s.cosign),
-		"cacheEnabled":   flag(&s.cacheEnabled),
+		"useHttp":        truth(&s.useHTTP),
+		"cosignEnabled":  truth(&s.cosign),
+		"cacheEnabled":   truth(&s.cacheEnabled),
 		"ttl":            seconds(&s.ttl),
 		"localCachePath": text(&s.localCachePath),
-		"allowAnonymous": flag(&s.allowAnonymous),
+		"allowAnonymous": truth(&s.allowAnonymous),
 		"caBundle":       certificates(&s.roots),
 		"authProvider":   s.readProvider,
 		"authProviders":  s.readProviders,
@@ -116,8 +116,8 @@ func text(to *string) func(string, any) error {
 	}
 }
 
-// flag takes a truth value, also as text: templates quote them.
-func flag(to *bool) func(string, any) error {
+// truth takes true or false, also as text: templates quote them.
+func truth(to *bool) func(string, any) error {
 	return func(field string, value any) (err error) {
 		switch v := value.(type) {
 		case bool:

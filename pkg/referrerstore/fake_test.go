@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -47,6 +48,10 @@ func TestMain(m *testing.M) {
 		log.Fatal(err)
 	}
 	os.Setenv("DOCKER_CONFIG", dockerConfig)
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // parallel tests here wait for time-outs and compute little
+		log.Fatal(err)
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(dockerConfig)
 		os.Exit(code)
