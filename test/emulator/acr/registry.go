@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// registry is an instance's registry under its host names: authorization, and then the backend.
-type registry struct {
+// Registry is an instance's registry under its host names: authorization, and then the backend.
+type Registry struct {
 	service  *Service
 	instance *instance
 }
 
 // Registry returns the registry that answers under a lower-case host name, or nil.
-func (s *Service) Registry(host string) *registry {
+func (s *Service) Registry(host string) *Registry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.byHost(host)
 	if i == nil {
 		return nil
 	}
-	return &registry{service: s, instance: i}
+	return &Registry{service: s, instance: i}
 }
 
 // target is what a request of the registry API is about.
@@ -56,7 +56,7 @@ func parseTarget(path string) (target, bool) {
 }
 
 // Action returns the method and the kind of target, such as "GET manifests".
-func (g *registry) Action(r *http.Request) string {
+func (g *Registry) Action(r *http.Request) string {
 	t, ok := parseTarget(r.URL.Path)
 	if !ok {
 		return r.Method + " other"
@@ -65,7 +65,7 @@ func (g *registry) Action(r *http.Request) string {
 }
 
 // ServeHTTP lets a request through to the backend, or answers with a challenge (RFC 6750, section 3).
-func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	t, ok := parseTarget(r.URL.Path)
 	if !ok {
@@ -90,7 +90,7 @@ const (
 )
 
 // authorize returns why the request's token does not allow it, or "".
-func (g *registry) authorize(t target, r *http.Request) string {
+func (g *Registry) authorize(t target, r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return noToken
@@ -130,7 +130,7 @@ func (t target) scope(method string) (resource string, actions []string) {
 	return "repository:" + t.repository, actions
 }
 
-func (g *registry) challenge(t target, r *http.Request, problem string) string {
+func (g *Registry) challenge(t target, r *http.Request, problem string) string {
 	challenge := fmt.Sprintf("Bearer realm=%q,service=%q", g.realm(r), serviceName(g.instance.Region, g.instance.ID))
 	if resource, actions := t.scope(r.Method); resource != "" {
 		challenge += fmt.Sprintf(",scope=%q", resource+":"+strings.Join(actions, ","))
@@ -143,7 +143,7 @@ func (g *registry) challenge(t target, r *http.Request, problem string) string {
 
 // realm is the address of the token service. A client that came to the registry by address instead of through the proxy
 // could not reach it under its name, and gets its address too.
-func (g *registry) realm(r *http.Request) string {
+func (g *Registry) realm(r *http.Request) string {
 	at := TokenHost(g.instance.Region)
 	if name, _, err := net.SplitHostPort(r.Host); err == nil && net.ParseIP(name) != nil {
 		if direct, err := g.service.o.Direct(at); err == nil {

@@ -13,20 +13,20 @@ const tokenPath = "/auth"
 // TokenHost returns the host name of a region's token service.
 func TokenHost(region string) string { return "dockerauth." + region + ".aliyuncs.com" }
 
-// tokenService turns temporary passwords into Bearer tokens, as https://distribution.github.io/distribution/spec/auth/token/
+// TokenService turns temporary passwords into Bearer tokens, as https://distribution.github.io/distribution/spec/auth/token/
 // describes.
-type tokenService struct {
+type TokenService struct {
 	service *Service
 	region  string
 }
 
 // TokenService returns the token service of a region.
-func (s *Service) TokenService(region string) *tokenService {
-	return &tokenService{service: s, region: region}
+func (s *Service) TokenService(region string) *TokenService {
+	return &TokenService{service: s, region: region}
 }
 
 // Action returns the method and "token".
-func (t *tokenService) Action(r *http.Request) string { return r.Method + " token" }
+func (t *TokenService) Action(r *http.Request) string { return r.Method + " token" }
 
 // serviceName is what the token service calls an instance's registry.
 func serviceName(region, instance string) string {
@@ -35,7 +35,7 @@ func serviceName(region, instance string) string {
 
 // ServeHTTP hands out a token. It knows no OAuth 2.0 (POST), as the real one does not. Without credentials the token is good
 // for nothing.
-func (t *tokenService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (t *TokenService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != tokenPath {
 		registryError(w, http.StatusNotFound, "NOT_FOUND", "404 page not found")
 		return
