@@ -35,7 +35,7 @@ func (t *Transport) attempt(pool *http.Transport, req *http.Request) outcome {
 	o := outcome{resp: resp, err: err}
 	status := 0
 	if err != nil {
-		o.passing = passing(err)
+		o.passing = passing(err) && req.Context().Err() == nil
 	} else {
 		status = resp.StatusCode
 		o.passing = status == http.StatusTooManyRequests || (status >= 500 && status != http.StatusNotImplemented)
