@@ -45,6 +45,14 @@ fuzz: ## Run every fuzz test for FUZZTIME (30s)
 demo: build ## Sign images, serve, and ask as Gatekeeper does, on an emulated cloud
 	@go run ./test/demo -ratify bin/ratify
 
+.PHONY: compat
+compat: build ## Compare the verdicts with those of upstream's own binary (builds it; needs root)
+	$(MAKE) bin/upstream-ratify
+	RATIFY_BINARY=$(CURDIR)/bin/ratify RATIFY_UPSTREAM_BINARY=$(CURDIR)/bin/upstream-ratify go test -count=1 -v ./test/compat
+
+bin/upstream-ratify: test/upstream/go.mod
+	CGO_ENABLED=0 go build -C test/upstream -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/ratify-project/ratify/cmd/ratify
+
 .PHONY: emulator
 emulator: ## Run the emulated cloud and print how to use it
 	@go run ./test/emulator/cmd/emulator

@@ -28,7 +28,7 @@ var rules = []rule{
 	{"pkg/authprovider", []string{"internal/", "pkg/alibabacloud/"}, []string{"k8s.io/", "sigs.k8s.io/"}},
 	{"pkg/keymanagementprovider/", []string{"internal/", "pkg/alibabacloud/kms"}, nil},
 	{"pkg/referrerstore", []string{"internal/", "pkg/authprovider"}, nil},
-	{"pkg/verifier/", []string{"internal/"}, []string{"oras.land/"}},
+	{"pkg/verifier/", []string{"internal/"}, []string{"k8s.io/", "sigs.k8s.io/"}},
 	{"pkg/verification", []string{"internal/"}, []string{"k8s.io/", "sigs.k8s.io/", "oras.land/", "github.com/notaryproject/"}},
 	{"pkg/gatekeeper", []string{"internal/", "pkg/verification"}, []string{"oras.land/", "github.com/notaryproject/"}},
 	{"pkg/config", []string{"internal/", "pkg/verification"}, []string{"oras.land/", "github.com/notaryproject/"}},
