@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
+)
+
+// faultBudget is the request's time in the tests of faults: what hangs or drips uses all of it.
+const faultBudget = 1500 * time.Millisecond
+
+// slack is what the answer may come later than the budget, on a loaded machine with the race detector.
+const slack = 1500 * time.Millisecond
+
+// Every service fails in every way, in turn. No image is ever admitted, the error names the service, the answer comes within
+// the request's time, and the next request after the fault is answered rightly.
+func TestFaults(t *testing.T) {
+	culprits := []struct {
+		name, host string
+		names      []string // any of these in the error names the culprit
+	}{
+		{"STS", "sts.aliyuncs.com", []string{"sts.aliyuncs.com"}},
+		{"CR API", "cr.cn-hangzhou.aliyuncs.com", []string{"cr.cn-hangzhou.aliyuncs.com"}},
+		{"token service", "dockerauth.cn-hangzhou.aliyuncs.com", []string{"dockerauth.cn-hangzhou.aliyuncs.com"}},
+		{"registry", scenario.Demo.Host, []string{scenario.Demo.Host}},
+	}
+	faults := map[string]emulator.Fault{
+		"error 500":  {Status: http.StatusInternalServerError},
+		"throttled":  {Status: http.StatusTooManyRequests},
+		"hangs":      {Hang: true},
+		"resets":     {Reset: true},
+		"drips":      {Drip: true},
+		"corrupts":   {Corrupt: true},
+		"floods":     {Oversize: true},
+		"forbids":    {Status: http.StatusForbidden, Body: `{"Code":"NoPermission","Message":"no","RequestId":"R-1"}`},
+		"HTML error": {Status: http.StatusBadGateway, Body: "<html>bad gateway</html>"},
+	}
+	for _, culprit := range culprits {
+		for fault, what := range faults {
+			t.Run(culprit.name+"/"+fault, func(t *testing.T) {
+				w := newWorld(t, emulator.Options{})
+				signed := push(t, w, scenario.Demo, "faults/signed", scenario.SignedJWS)
+				unsigned := push(t, w, scenario.Demo, "faults/unsigned", scenario.Unsigned)
+				p := startInProcess(t, w, serveOptions{cacheEnabled: true, cacheTTL: time.Minute}, w.Config(func(c map[string]any) {
+					c["executor"] = map[string]any{"verificationRequestTimeout": int(faultBudget / time.Millisecond)}
+				}))
+
+				w.Cloud.Endpoint(culprit.host).SetFault(what)
+				a := p.ask(signed, unsigned)
+				for image, admitted := range a.verdicts {
+					if admitted {
+						t.Errorf("%s was admitted", image)
+					}
+				}
+				if a.took > faultBudget+slack {
+					t.Errorf("the answer took %s of %s", a.took, faultBudget)
+				}
+				if len(a.verdicts) != 0 {
+					t.Errorf("verdicts %v %v: an outage is not evidence", a.verdicts, a.reports)
+				}
+				if !containsAny(a.systemError, culprit.names) {
+					t.Errorf("the error does not name %s: %s", culprit.host, a.systemError)
+				}
+
+				w.Cloud.Endpoint(culprit.host).SetFault(emulator.Fault{})
+				a = p.askPatiently(signed, unsigned)
+				if !a.verdicts[signed] || a.verdicts[unsigned] || len(a.verdicts) != 2 {
+					t.Errorf("after the fault: %+v", a)
+				}
+				http.DefaultClient.CloseIdleConnections()
+			})
+		}
+	}
+}
+
+// askPatiently asks for the answer after an outage. That it comes on the first request is what counts; calls that the outage
+// caught must not hold it up.
+func (p *inProcess) askPatiently(images ...string) answer {
+	p.t.Helper()
+	return p.ask(images...)
+}
+
+func containsAny(text string, parts []string) bool {
+	for _, part := range parts {
+		if strings.Contains(text, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// What was handed out stops working before its time: sessions, passwords, bearer tokens. The next request copes.
+func TestRevocations(t *testing.T) {
+	w := newWorld(t, emulator.Options{})
+	p := startInProcess(t, w, serveOptions{}, w.Config(patient))
+	for i, revoke := range []func(){
+		func() {},
+		w.Cloud.RevokeBearers,
+		func() { w.Cloud.RevokePasswords(); w.Cloud.RevokeBearers() },
+		func() { w.Cloud.RevokeSessions(); w.Cloud.RevokePasswords(); w.Cloud.RevokeBearers() },
+	} {
+		image := push(t, w, scenario.Demo, fmt.Sprintf("revoked/%d", i), scenario.SignedJWS)
+		revoke()
+		if a := p.ask(image); !a.verdicts[image] {
+			t.Errorf("after revocation %d: %+v", i, a)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
+)
+
+// asMain, in the environment, makes the test binary the ratify binary, with the race detector.
+const asMain = "RATIFY_TEST_AS_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asMain) != "" {
+		main()
+		return
+	}
+	setLogger(io.Discard, "", false)
+	os.Exit(m.Run())
+}
+
+// newWorld starts a cloud for a test.
+func newWorld(t *testing.T, o emulator.Options) *scenario.World {
+	t.Helper()
+	cloud, err := emulator.Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cloud.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w, err := scenario.New(cloud)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cloud.WriteTokenFile(emulator.TokenOptions{})
+	return w
+}
+
+// push pushes an image and returns its reference by digest.
+func push(t *testing.T, w *scenario.World, r scenario.Registry, repository string, kind scenario.Kind) string {
+	t.Helper()
+	image, err := w.Push(t.Context(), r, repository, kind)
+	if err != nil {
+		t.Fatalf("push %s: %v", repository, err)
+	}
+	return r.Host + "/" + repository + "@" + image.Digest.String()
+}
+
+// inProcess is the server's inside, at the emulated cloud, asked over a real socket.
+type inProcess struct {
+	*app
+	url string
+	t   *testing.T
+}
+
+// startInProcess starts all of serve but its flags, files and signals.
+func startInProcess(t *testing.T, w *scenario.World, o serveOptions, content []byte) *inProcess {
+	t.Helper()
+	for _, variable := range w.Cloud.PodEnv() {
+		name, value, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "ALIBABA_CLOUD_") { // the proxy and the CA come with the transport
+			t.Setenv(name, value)
+		}
+	}
+	transport := w.Cloud.Transport()
+	t.Cleanup(transport.CloseIdleConnections)
+	env := environment{metrics: metrics.New(), log: slog.New(slog.DiscardHandler), transport: transport}
+	c, err := config.Parse("config.json", content, env.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &inProcess{app: newApp(env, o, c), t: t}
+	if err := p.load(t.Context(), c, nil); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(p.handler)
+	p.url = server.URL
+	t.Cleanup(server.Close)
+	return p
+}
+
+// reload loads another configuration.
+func (p *inProcess) reload(content []byte) {
+	p.t.Helper()
+	c, err := config.Parse("config.json", content, p.log)
+	if err := p.load(p.t.Context(), c, err); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// answer is what Gatekeeper reads of an answer.
+type answer struct {
+	verdicts    map[string]bool // by image
+	reports     map[string]string
+	systemError string
+	took        time.Duration
+}
+
+func (p *inProcess) ask(images ...string) answer {
+	p.t.Helper()
+	a, err := ask(http.DefaultClient, p.url, images...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return a
+}
+
+// ask asks as Gatekeeper does.
+func ask(client *http.Client, url string, images ...string) (answer, error) {
+	body, err := json.Marshal(map[string]any{
+		"apiVersion": "externaldata.gatekeeper.sh/v1beta1", "kind": "ProviderRequest", "request": map[string]any{"keys": images},
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	start := time.Now()
+	res, err := client.Post(url+"/ratify/gatekeeper/v1/verify", "application/json", bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	defer res.Body.Close()
+	content, err := io.ReadAll(res.Body)
+	if err != nil {
+		return answer{}, err
+	}
+	var got struct {
+		Response struct {
+			Items []struct {
+				Key   string `json:"key"`
+				Error string `json:"error"`
+				Value struct {
+					IsSuccess       *bool           `json:"isSuccess"`
+					VerifierReports json.RawMessage `json:"verifierReports"`
+				} `json:"value"`
+			} `json:"items"`
+			SystemError string `json:"systemError"`
+		} `json:"response"`
+	}
+	if err := json.Unmarshal(content, &got); err != nil {
+		return answer{}, fmt.Errorf("%w: %s", err, content)
+	}
+	a := answer{verdicts: map[string]bool{}, reports: map[string]string{}, systemError: got.Response.SystemError, took: time.Since(start)}
+	for _, item := range got.Response.Items {
+		if item.Error != "" || item.Value.IsSuccess == nil {
+			return a, fmt.Errorf("item %s: error %q, isSuccess %v", item.Key, item.Error, item.Value.IsSuccess)
+		}
+		a.verdicts[item.Key] = *item.Value.IsSuccess
+		a.reports[item.Key] = string(item.Value.VerifierReports)
+	}
+	return a, nil
+}
