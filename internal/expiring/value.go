@@ -63,7 +63,7 @@ func (v *Value[T]) Get(ctx context.Context) (T, error) {
 		v.refreshing = v.refreshing || renew
 		v.mu.Unlock()
 		if renew {
-			go v.renew(context.WithoutCancel(ctx), seen)
+			go v.renew(flight.Detach(ctx), seen)
 		}
 		return value, nil
 	}

@@ -2,52 +2,102 @@ package flight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 )
 
 // Group runs one call per key at a time and hands its outcome to everybody who asked for that key meanwhile.
 //
-// The call keeps the values of the first caller's context but neither its cancellation nor its deadline: a caller that
-// gives up must not fail the others. It has a deadline of its own instead. A panic in the call becomes an error.
-// The zero value is not usable; make one with New. A Group is safe for concurrent use.
+// The call keeps the values of the first caller's context but neither its cancellation nor its deadline: a caller that gives up must not
+// fail the others. It has a deadline of its own instead. When the last caller has given up, the call goes on, for what it may bring to
+// a cache, but nobody joins it any more. A panic in the call becomes an error. Make a Group with New. It is safe for concurrent use.
 type Group[V any] struct {
 	timeout time.Duration
-	calls   singleflight.Group
+
+	mu    sync.Mutex
+	calls map[string]*call[V]
+}
+
+type call[V any] struct {
+	done  chan struct{} // closed when value and err are set
+	value V
+	err   error
+	step  step
+
+	callers   int           // who have not given up
+	abandoned chan struct{} // closed when all have
 }
 
 // New returns a Group whose calls each end after timeout.
 func New[V any](timeout time.Duration) *Group[V] {
-	return &Group[V]{timeout: timeout}
+	return &Group[V]{timeout: timeout, calls: make(map[string]*call[V])}
 }
 
-// Do returns the outcome of fn for key, joining a call for the same key that is already in flight. It returns early, with
-// the cause of ctx, when ctx ends; the call itself goes on for the others.
+// Do returns the outcome of fn for key, joining a call for the same key that is already in flight. It returns early when ctx ends. The
+// error of whoever waited in vain says what for, and wraps the cause.
 func (g *Group[V]) Do(ctx context.Context, key string, fn func(context.Context) (V, error)) (V, error) {
-	done := g.calls.DoChan(key, func() (result any, err error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.timeout)
-		defer cancel()
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+	g.mu.Lock()
+	c, ok := g.calls[key]
+	if !ok {
+		c = &call[V]{done: make(chan struct{}), abandoned: make(chan struct{})}
+		g.calls[key] = c
+		go g.run(context.WithoutCancel(ctx), key, c, fn)
+	}
+	c.callers++
+	g.mu.Unlock()
+	follow(ctx, &c.step)
+
+	outer, left := abandonedOf(ctx), false
+	for {
+		select {
+		case <-c.done:
+			return c.value, c.err
+		case <-ctx.Done():
+			if !left {
+				g.leave(key, c)
 			}
-		}()
-		return fn(ctx)
-	})
-	select {
-	case r := <-done:
-		value, _ := r.Val.(V) // r.Val is nil when the call panicked
-		return value, r.Err
-	case <-ctx.Done():
-		var zero V
-		return zero, context.Cause(ctx)
+			var none V
+			return none, waited(context.Cause(ctx), &c.step)
+		case <-outer: // nobody waits for the call that this one is a part of
+			g.leave(key, c)
+			outer, left = nil, true
+		}
 	}
 }
 
-// Forget makes the next Do for key start a call of its own even if one is still in flight.
-func (g *Group[V]) Forget(key string) {
-	g.calls.Forget(key)
+func (g *Group[V]) run(ctx context.Context, key string, c *call[V], fn func(context.Context) (V, error)) {
+	ctx, cancel := context.WithTimeout(ctx, g.timeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			c.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+		g.mu.Lock()
+		g.forget(key, c)
+		g.mu.Unlock()
+		close(c.done)
+	}()
+	c.value, c.err = fn(withAbandoned(withStep(ctx, &c.step), c.abandoned))
+	if errors.Is(c.err, context.DeadlineExceeded) && ctx.Err() != nil {
+		c.err = waited(c.err, &c.step)
+	}
+}
+
+// leave notes that a caller gave up.
+func (g *Group[V]) leave(key string, c *call[V]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c.callers--; c.callers == 0 {
+		g.forget(key, c)
+		close(c.abandoned)
+	}
+}
+
+func (g *Group[V]) forget(key string, c *call[V]) {
+	if g.calls[key] == c {
+		delete(g.calls, key)
+	}
 }

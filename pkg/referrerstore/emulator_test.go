@@ -21,7 +21,6 @@ import (
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/registry/remote"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/progress"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
 )
@@ -82,7 +81,7 @@ func (c *cloud) store() *Store {
 	}, "1.0.0", Options{
 		Transport: c.Transport(), Now: c.clock.Now, Log: slog.New(slog.DiscardHandler), timeout: callTime,
 		NewAuthProvider: func(block upstream.AuthProviderConfig) (upstream.AuthProvider, error) {
-			return authprovider.New(block, authprovider.Options{Transport: progress.Transport(cloudTransport), Now: c.clock.Now, Log: slog.New(slog.DiscardHandler)})
+			return authprovider.New(block, authprovider.Options{Transport: cloudTransport, Now: c.clock.Now, Log: slog.New(slog.DiscardHandler)})
 		},
 	})
 	if err != nil {

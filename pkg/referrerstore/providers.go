@@ -11,7 +11,7 @@ import (
 
 	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/progress"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/auth"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/cache"
@@ -33,7 +33,7 @@ type providers struct {
 	list           []*provider
 	allowAnonymous bool
 	now            func() time.Time
-	asking         *progress.Group[auth.Grant]
+	asking         *flight.Group[auth.Grant]
 
 	grants *cache.Memory[keptGrant]
 }
@@ -63,7 +63,7 @@ type createProvider func(upstream.AuthProviderConfig) (upstream.AuthProvider, er
 
 // newProviders makes the providers of the configuration. Without any there is Docker's configuration file, as upstream has it.
 func newProviders(configs []providerConfig, allowAnonymous bool, create createProvider, now func() time.Time) (*providers, error) {
-	p := &providers{allowAnonymous: allowAnonymous, now: now, asking: progress.NewGroup[auth.Grant](callTimeout),
+	p := &providers{allowAnonymous: allowAnonymous, now: now, asking: flight.New[auth.Grant](callTimeout),
 		grants: cache.NewMemory[keptGrant](grantsBytes, 0, now)}
 	if len(configs) == 0 {
 		configs = []providerConfig{{field: "authProvider"}}
@@ -161,7 +161,7 @@ func (p *providers) ask(ctx context.Context, one *provider, registry, artifact s
 	if kept, ok := p.kept(key); ok {
 		return kept, nil
 	}
-	progress.Set(ctx, "auth provider "+one.name)
+	flight.Waits(ctx, "auth provider "+one.name)
 	config, err := one.provide(ctx, artifact)
 	credential := auth.Credential{Username: config.Username, Password: config.Password, IdentityToken: config.IdentityToken}
 	grant := auth.Grant{Credential: credential, Provider: one.name}

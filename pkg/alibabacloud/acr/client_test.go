@@ -89,7 +89,7 @@ func TestCallerLeaves(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body) // only then net/http sees the client leave
 		<-r.Context().Done()
 	}
-	for action, want := range map[string]string{"AssumeRoleWithOIDC": "sts.aliyuncs.com", opToken: "GetAuthorizationToken at cr.cn-hangzhou.aliyuncs.com"} {
+	for action, want := range map[string]string{"AssumeRoleWithOIDC": "sts.aliyuncs.com", opToken: "cr.cn-hangzhou.aliyuncs.com"} {
 		s := newService(t)
 		s.answer(opToken, numbered(time.Now))
 		s.answer(action, hang)
@@ -97,11 +97,11 @@ func TestCallerLeaves(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		_, err := c.Token(ctx, demoHost)
 		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "still waiting") || !strings.Contains(err.Error(), want) {
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "while waiting for an answer of "+want) {
 			t.Errorf("%s hangs: %v, want %q", action, err, want)
 		}
 		start := time.Now()
-		if _, err = c.Token(t.Context(), demoHost); err == nil || !strings.Contains(err.Error(), want[strings.LastIndex(want, " ")+1:]) || time.Since(start) > 3*time.Second {
+		if _, err = c.Token(t.Context(), demoHost); err == nil || !strings.Contains(err.Error(), want) || time.Since(start) > 3*time.Second {
 			t.Errorf("%s hangs: after %s %v", action, time.Since(start), err)
 		}
 	}

@@ -41,12 +41,7 @@ func (t Token) LogValue() slog.Value { return slog.StringValue(t.String()) }
 
 // fetch calls GetAuthorizationToken.
 // See https://www.alibabacloud.com/help/en/acr/developer-reference/api-cr-2018-12-01-getauthorizationtoken.
-func (c *Client) fetch(ctx context.Context, t target, e *entry) (Token, time.Time, error) {
-	e.waiting.Store(c.identity.String())
-	if _, err := c.identity.Credential(ctx); err != nil { // authorized asks again; here it only tells the two waits apart
-		return Token{}, time.Time{}, err
-	}
-	e.waiting.Store(opToken + " at " + t.endpoint)
+func (c *Client) fetch(ctx context.Context, t target) (Token, time.Time, error) {
 	body, err := c.authorized(ctx, call{action: opToken, endpoint: t.endpoint, region: t.region, instance: t.id, query: map[string]string{"InstanceId": t.id}})
 	if err != nil {
 		return Token{}, time.Time{}, err

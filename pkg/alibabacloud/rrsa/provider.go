@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/expiring"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/retry"
 )
 
@@ -31,7 +32,7 @@ func New(cfg Config) (*Provider, error) {
 		return nil, err
 	}
 	p := &Provider{cfg: cfg, client: &http.Client{
-		Transport: cfg.Transport,
+		Transport: flight.Transport(cfg.Transport),
 		// STS does not redirect, and the token must not follow anybody who does.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -45,8 +46,8 @@ func New(cfg Config) (*Provider, error) {
 // Credential returns a session that is valid now. Its errors are *Error, or say what is wrong with the token file.
 func (p *Provider) Credential(ctx context.Context) (Credential, error) {
 	c, err := p.session.Get(ctx)
-	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		return c, p.error(fmt.Errorf("still waiting for an answer: %w", err))
+	if wait, ok := errors.AsType[*flight.WaitError](err); ok {
+		return c, p.error(wait)
 	}
 	return c, err
 }

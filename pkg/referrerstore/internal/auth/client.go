@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/expiring"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/progress"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/transport"
 )
 
@@ -60,8 +60,8 @@ type registry struct {
 	client *Client
 	host   string
 
-	learning *progress.Group[challenge]
-	regrants *progress.Group[bool]
+	learning *flight.Group[challenge]
+	regrants *flight.Group[bool]
 	fetched  atomic.Uint64 // number of the last token
 
 	mu          sync.Mutex
@@ -80,7 +80,7 @@ func (c *Client) registry(host string) *registry {
 	}
 	tokens, _ := simplelru.NewLRU[string, *expiring.Value[token]](maxTokens, nil)
 	r := &registry{client: c, host: host, tokens: tokens,
-		learning: progress.NewGroup[challenge](c.Timeout), regrants: progress.NewGroup[bool](c.Timeout)}
+		learning: flight.New[challenge](c.Timeout), regrants: flight.New[bool](c.Timeout)}
 	c.registries.Add(host, r)
 	return r
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/progress"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
 )
 
 // Repository is a remote.Client (oras.land/oras-go/v2/registry/remote) for requests that read one repository.
@@ -102,7 +102,7 @@ func (r *Repository) try(original *http.Request, c challenge) (*http.Response, p
 // authorize adds to req what the registry asks for.
 func (r *Repository) authorize(ctx context.Context, req *http.Request, c challenge) (pass, error) {
 	if c.scheme == bearer {
-		progress.Set(ctx, "a token for "+r.artifact)
+		flight.Waits(ctx, "a token for "+r.artifact)
 		token, err := r.registry.token(c, r.name, r.artifact).Get(ctx)
 		if err != nil {
 			return pass{}, err

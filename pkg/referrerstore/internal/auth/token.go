@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/progress"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
 )
 
 const (
@@ -36,7 +36,7 @@ func (r *registry) fetchToken(ctx context.Context, c challenge, repository strin
 	if err != nil {
 		return token{}, time.Time{}, err
 	}
-	progress.Set(ctx, "token service "+realm.Host)
+	flight.Waits(ctx, "token service "+realm.Host)
 	query := realm.Query()
 	set := func(values url.Values) {
 		if c.service != "" {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/progress"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/retry"
 )
 
@@ -106,10 +106,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if last.resp != nil {
 			last.resp.Body.Close()
 		}
-		progress.Set(ctx, "an answer of "+req.URL.Host)
+		flight.Waits(ctx, "an answer of "+req.URL.Host)
 		last = t.attempt(pool, req)
 		if last.passing {
-			progress.Set(ctx, fmt.Sprintf("the next try with %s, where %v", req.URL.Host, last))
+			flight.Waits(ctx, fmt.Sprintf("the next try with %s, where %v", req.URL.Host, last))
 		}
 		return struct{}{}, last
 	})
