@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	setLogger(io.Discard, "", false)
+	setFormat(io.Discard, "")
 	os.Exit(m.Run())
 }
 

@@ -12,15 +12,19 @@ import (
 // logLevel is the level of all loggers of the process.
 var logLevel slog.LevelVar
 
-// setLogger makes the log of format text (or ""), json or logstash the default of the process.
-func setLogger(w io.Writer, format string, debug bool) {
-	logLevel.Set(levelFromEnv())
-	if debug {
-		logLevel.Set(slog.LevelDebug)
+// setLevel sets the level of the log: debug if that is asked for, else that of RATIFY_LOG_LEVEL, else usual.
+func setLevel(debug bool, usual slog.Level) {
+	level := usual
+	if named, err := logrus.ParseLevel(os.Getenv("RATIFY_LOG_LEVEL")); err == nil { // the names that users of Ratify know
+		level = toSlog(named)
 	}
-	setFormat(w, format)
+	if debug {
+		level = slog.LevelDebug
+	}
+	logLevel.Set(level)
 }
 
+// setFormat makes the log of format text (or ""), json or logstash the default of the process.
 func setFormat(w io.Writer, format string) {
 	options := &slog.HandlerOptions{Level: &logLevel}
 	var handler slog.Handler
@@ -40,18 +44,6 @@ func setFormat(w io.Writer, format string) {
 	logrus.SetLevel(logrus.DebugLevel)
 	logrus.StandardLogger().ReplaceHooks(logrus.LevelHooks{})
 	logrus.AddHook(forwarder{})
-}
-
-func levelFromEnv() slog.Level {
-	name := os.Getenv("RATIFY_LOG_LEVEL")
-	if name == "" {
-		return slog.LevelInfo
-	}
-	level, err := logrus.ParseLevel(name) // the names that users of Ratify know
-	if err != nil {
-		return slog.LevelInfo
-	}
-	return toSlog(level)
 }
 
 func logstashNames(groups []string, a slog.Attr) slog.Attr {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/ratify-project/ratify/pkg/featureflag"
 	"github.com/spf13/cobra"
@@ -28,11 +29,16 @@ func newRoot() *cobra.Command {
 		SilenceErrors:     true,
 		DisableAutoGenTag: true,
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
-			setLogger(cmd.ErrOrStderr(), "", debug)
+			usual := slog.LevelWarn // at a terminal the output tells
+			if cmd.Name() == serveUse {
+				usual = slog.LevelInfo
+			}
+			setLevel(debug, usual)
+			setFormat(cmd.ErrOrStderr(), "")
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Usage() },
 	}
-	root.PersistentFlags().BoolVarP(&debug, "debug", "d", false, "log at level debug (else RATIFY_LOG_LEVEL, else info)")
+	root.PersistentFlags().BoolVarP(&debug, "debug", "d", false, "log at level debug (else RATIFY_LOG_LEVEL, else info for serve and warning for the others)")
 	root.AddCommand(newServe(), newVerify(), newDiscover(), newResolve(), newReferrer(), newVersion())
 	return root
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,8 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/gatekeeper"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 )
+
+const serveUse = "serve"
 
 // serveOptions are the flags of ratify serve, with the names and defaults of Ratify v1.4.
 type serveOptions struct {
@@ -37,7 +40,7 @@ type serveOptions struct {
 func newServe() *cobra.Command {
 	var o serveOptions
 	cmd := &cobra.Command{
-		Use:     "serve",
+		Use:     serveUse,
 		Short:   "Answer Gatekeeper's requests",
 		Example: "  ratify serve --http :6001 --config config.json --cert-dir /usr/local/tls --ca-cert-file /usr/local/tls/client-ca/ca.crt",
 		Args:    cobra.NoArgs,
@@ -191,7 +194,11 @@ func listen(o serveOptions, m *metrics.Metrics, handler http.Handler, ready func
 	if o.metricsEnabled {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", m.Handler())
-		if err := add("metrics-port", fmt.Sprintf(":%d", o.metricsPort), plain(mux)); err != nil {
+		host, _, err := net.SplitHostPort(o.address) // the flag has no host: where Gatekeeper is answered, metrics are too
+		if err != nil {
+			return servers, fmt.Errorf("--http: %w", err)
+		}
+		if err := add("metrics-port", net.JoinHostPort(host, strconv.Itoa(o.metricsPort)), plain(mux)); err != nil {
 			return servers, err
 		}
 	}
