@@ -7,30 +7,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/testclock"
 )
 
-// clock is a time that only the test moves.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)} }
-
 func TestGetKeepsUntilMargin(t *testing.T) {
-	c := newClock()
+	c := testclock.At(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	var calls int32
 	v := New(func(context.Context) (int32, time.Time, error) {
 		return atomic.AddInt32(&calls, 1), c.Now().Add(time.Hour), nil
@@ -55,7 +37,7 @@ func TestGetKeepsUntilMargin(t *testing.T) {
 }
 
 func TestGetRenewsAheadAndServesMeanwhile(t *testing.T) {
-	c := newClock()
+	c := testclock.At(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	var calls int32
 	renewed, release := make(chan struct{}), make(chan struct{})
 	v := New(func(context.Context) (int32, time.Time, error) {
@@ -84,7 +66,7 @@ func TestGetRenewsAheadAndServesMeanwhile(t *testing.T) {
 }
 
 func TestGetServesWhileRenewalFails(t *testing.T) {
-	c := newClock()
+	c := testclock.At(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	down := errors.New("service down")
 	var calls atomic.Int32
 	v := New(func(context.Context) (string, time.Time, error) {
@@ -117,7 +99,7 @@ func TestGetServesWhileRenewalFails(t *testing.T) {
 }
 
 func TestGetRefusesExpired(t *testing.T) {
-	c := newClock()
+	c := testclock.At(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	v := New(func(context.Context) (int, time.Time, error) { return 1, c.Now().Add(-time.Second), nil }, time.Minute, c.Now)
 	if _, err := v.Get(context.Background()); !errors.Is(err, ErrExpired) {
 		t.Errorf("got %v, want ErrExpired", err)
@@ -125,7 +107,7 @@ func TestGetRefusesExpired(t *testing.T) {
 }
 
 func TestForget(t *testing.T) {
-	c := newClock()
+	c := testclock.At(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	var calls int
 	v := New(func(context.Context) (int, time.Time, error) { calls++; return calls, c.Now().Add(time.Hour), nil }, time.Minute, c.Now)
 	first, _ := v.Get(context.Background())

@@ -67,7 +67,7 @@ func (p *Provider) Provide(ctx context.Context, artifact string) (upstream.AuthC
 	case errors.Is(err, acr.ErrNotCovered):
 		return upstream.AuthConfig{}, fmt.Errorf("%w %s: %w", ErrNotCovered, Name, err)
 	case err != nil:
-		return upstream.AuthConfig{}, fmt.Errorf("auth provider %s: %w", Name, err)
+		return upstream.AuthConfig{}, err // the store says of which provider
 	}
 	return upstream.AuthConfig{Username: token.Username, Password: token.Password, Provider: p, ExpiresOn: token.Expires}, nil
 }

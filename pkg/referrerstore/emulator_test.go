@@ -21,6 +21,7 @@ import (
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/registry/remote"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/testclock"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
 )
@@ -44,12 +45,12 @@ const (
 type cloud struct {
 	*emulator.Cloud
 	t     *testing.T
-	clock *clock
+	clock *testclock.Clock
 }
 
 func startCloud(t *testing.T) *cloud {
 	t.Helper()
-	clock := &clock{now: time.Now()} // the clock of TLS cannot be set
+	clock := testclock.At(time.Now()) // the clock of TLS cannot be set
 	c, err := emulator.Start(emulator.Options{Now: clock.Now, BearerLifetime: 5 * time.Minute})
 	if err != nil {
 		t.Fatal(err)

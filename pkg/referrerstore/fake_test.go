@@ -34,6 +34,8 @@ import (
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/testclock"
 )
 
 // dockerConfig is the folder of Docker's configuration, which the docker package reads from the environment once for all.
@@ -66,26 +68,6 @@ const (
 	signatureType = "application/vnd.cncf.notary.signature"
 )
 
-// clock is a time that only the test moves.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // fake is a registry, its token service and its object storage: go-containerregistry's registry behind TLS under the three host names
 // above, with access control before it.
 type fake struct {
@@ -94,7 +76,7 @@ type fake struct {
 	front     *httptest.Server
 	dialer    map[string]string // host:port → address
 	challenge string            // Www-Authenticate; "": everything is open
-	clock     *clock
+	clock     *testclock.Clock
 
 	mu        sync.Mutex
 	password  string            // of any user; "": anonymous access is enough
@@ -108,7 +90,7 @@ type fake struct {
 
 func newFake(t *testing.T) *fake {
 	t.Helper()
-	f := &fake{t: t, clock: newClock(), tokens: map[string]string{}, calls: map[string]int{}, headers: map[string][]http.Header{}}
+	f := &fake{t: t, clock: testclock.At(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), tokens: map[string]string{}, calls: map[string]int{}, headers: map[string][]http.Header{}}
 	f.challenge = fmt.Sprintf(`Bearer realm="https://%s/token",service="fake"`, tokenHost)
 	f.back = httptest.NewServer(ggcrregistry.New(ggcrregistry.Logger(log.New(io.Discard, "", 0)), ggcrregistry.WithReferrersSupport(true)))
 	t.Cleanup(f.back.Close)

@@ -133,7 +133,7 @@ func (p *providers) Grant(ctx context.Context, artifact string) (auth.Grant, err
 		for _, one := range p.candidates(registry) {
 			grant, err := p.ask(ctx, one, registry, artifact)
 			if err != nil {
-				err = fmt.Errorf("%w for registry %s from auth provider %s: %w", errProvider, registry, one.name, err)
+				err = fmt.Errorf("%w from auth provider %s: %w", errProvider, one.name, err)
 				if !one.cachesItself && len(one.patterns) == 0 {
 					err = fmt.Errorf("%w (if it is not meant for this registry, say in authProviders[].registries which ones it is for)", err)
 				}

@@ -16,6 +16,7 @@ import (
 	"github.com/alibabacloud-go/tea/tea"
 	"github.com/aliyun/credentials-go/credentials"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/testclock"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
 )
 
@@ -41,7 +42,7 @@ func getToken(client *cr.Client, instanceID string) (*cr.GetAuthorizationTokenRe
 }
 
 func TestSignaturesAndSessions(t *testing.T) {
-	now := newClock()
+	now := testclock.At(time.Now())
 	cloud := start(t, emulator.Options{Now: now.Now})
 	id, secret := cloud.AddAccessKey()
 	live, err := session(t, cloud, stsHost).GetCredential()
@@ -67,8 +68,8 @@ func TestSignaturesAndSessions(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			now.move(test.after)
-			defer now.move(-test.after)
+			now.Advance(test.after)
+			defer now.Advance(-test.after)
 			_, err := getToken(crClient(t, cloud, crHost, test.credential), demoID)
 			refusedWith(t, err, test.status, test.code)
 			if err != nil && (strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), hidden)) {

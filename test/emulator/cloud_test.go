@@ -12,6 +12,7 @@ import (
 
 	"github.com/alibabacloud-go/tea/tea"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/testclock"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
 )
 
@@ -22,7 +23,7 @@ func refused(err error) bool {
 }
 
 func TestLifetimes(t *testing.T) {
-	now := newClock()
+	now := testclock.At(time.Now())
 	cloud := start(t, emulator.Options{Now: now.Now, SessionLifetime: 20 * time.Minute, TokenLifetime: 30 * time.Minute, BearerLifetime: time.Minute})
 	image := push(t, cloud, demoID, demoHost+"/team/app")
 	byRole := crClient(t, cloud, crHost, session(t, cloud, stsHost))
@@ -48,19 +49,19 @@ func TestLifetimes(t *testing.T) {
 	if got := getWithBearer(t, cloud, demoHost, manifest, token); got.StatusCode != http.StatusOK {
 		t.Errorf("fresh Bearer token: %s", got.Status)
 	}
-	now.move(time.Minute)
+	now.Advance(time.Minute)
 	if got := getWithBearer(t, cloud, demoHost, manifest, token); got.StatusCode != http.StatusUnauthorized {
 		t.Errorf("Bearer token after a minute: %s", got.Status)
 	}
 	bearer(t, cloud, credential, demoID, "repository:team/app:pull") // the password outlives it
-	now.move(19 * time.Minute)
+	now.Advance(19 * time.Minute)
 	if _, err := repository(t, cloud.Transport(), demoHost+"/team/app", credential).Resolve(soon(t), "v1"); !refused(err) {
 		t.Errorf("password after the session's end: error %v, want 401", err)
 	}
 }
 
 func TestSessionsEnd(t *testing.T) {
-	now := newClock()
+	now := testclock.At(time.Now())
 	cloud := start(t, emulator.Options{Now: now.Now, SessionLifetime: 10 * time.Minute})
 	live, err := session(t, cloud, stsHost).GetCredential()
 	if err != nil {
@@ -68,7 +69,7 @@ func TestSessionsEnd(t *testing.T) {
 	}
 	client := crClient(t, cloud, crHost, static(t, tea.StringValue(live.AccessKeyId), tea.StringValue(live.AccessKeySecret), tea.StringValue(live.SecurityToken)))
 	password(t, client, demoID)
-	now.move(10 * time.Minute)
+	now.Advance(10 * time.Minute)
 	_, err = getToken(client, demoID)
 	refusedWith(t, err, 400, "InvalidSecurityToken.Expired")
 }

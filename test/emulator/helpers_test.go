@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/http"
-	"sync"
 	"testing"
 	"time"
 
@@ -50,26 +49,6 @@ func add(t *testing.T, cloud *emulator.Cloud, i emulator.Instance) {
 	if err := cloud.AddInstance(i); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// clock is a clock that stands still until it is moved.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Now()} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) move(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 // trust lets clients on top of http.DefaultTransport trust the cloud during the test, as SSL_CERT_FILE does for a process.

@@ -96,8 +96,11 @@ func (c *Client) Token(ctx context.Context, host string) (Token, error) {
 		return Token{}, err
 	}
 	token, err := c.entry(t).token.Get(ctx)
+	if _, gaveUp := err.(*flight.WaitError); gaveUp {
+		err = fmt.Errorf("%w; check that it can be reached from this pod (NAT gateway, network policies, security groups, HTTPS_PROXY)", err)
+	}
 	if err != nil {
-		return Token{}, fmt.Errorf("no credentials for %s (instance %s, %s): %w", host, t.id, t.why, err)
+		return Token{}, fmt.Errorf("registry %s, instance %s (%s): %w", host, t.id, t.why, err)
 	}
 	return token, nil
 }

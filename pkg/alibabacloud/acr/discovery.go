@@ -14,6 +14,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/reply"
 )
 
 const (
@@ -96,7 +97,7 @@ func (c *Client) listInstances(ctx context.Context, region string) (map[string]s
 			return nil, err
 		}
 		if err := json.Unmarshal(body, &list); err != nil {
-			return nil, &Error{Op: "ListInstance", Endpoint: endpoint, StatusCode: 200, Err: fmt.Errorf("the reply is not what the API documents: %w", err)}
+			return nil, &Error{Op: "ListInstance", Endpoint: endpoint, Failure: reply.Failure{StatusCode: 200, Err: fmt.Errorf("the reply is not what the API documents: %w", err)}}
 		}
 		for _, instance := range list.Instances {
 			if instance == nil {
@@ -107,7 +108,7 @@ func (c *Client) listInstances(ctx context.Context, region string) (map[string]s
 				continue
 			}
 			if !instanceID.MatchString(id) {
-				return nil, &Error{Op: "ListInstance", Endpoint: endpoint, StatusCode: 200, Err: fmt.Errorf("the reply has a malformed ID for instance %q", name)}
+				return nil, &Error{Op: "ListInstance", Endpoint: endpoint, Failure: reply.Failure{StatusCode: 200, Err: fmt.Errorf("the reply has a malformed ID for instance %q", name)}}
 			}
 			ids[name] = id
 		}

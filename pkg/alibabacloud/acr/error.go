@@ -1,14 +1,11 @@
 package acr
 
 import (
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"net/http"
 	"strings"
-	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/endpoint"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/reply"
 )
 
 // Error is a call of the Container Registry API that failed. Its text ends with what to do.
@@ -19,49 +16,15 @@ type Error struct {
 	Endpoint   string // host[:port] of the API
 	Identity   string // whose rights the call was made with
 
-	StatusCode int           // of HTTP; 0 if there was no answer. Failures come with 200 as well as with 4xx and 5xx
-	Code       string        // Alibaba Cloud's error code, if the answer had one
-	Message    string        // Alibaba Cloud's message
-	RequestID  string        // what Alibaba Cloud's support asks for
-	RetryAfter time.Duration // how long the service asked to wait; 0 if it did not
-	Err        error         // the cause if the answer was none, incomplete or incomprehensible
+	reply.Failure
 }
 
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString(e.Op)
+	what := e.Op
 	if e.InstanceID != "" {
-		fmt.Fprintf(&b, " for instance %s", e.InstanceID)
+		what += " for instance " + e.InstanceID
 	}
-	fmt.Fprintf(&b, " at %s: ", e.Endpoint)
-	switch {
-	case e.Err != nil:
-		b.WriteString(e.Err.Error())
-	case e.Message != "":
-		fmt.Fprintf(&b, "%s: %s (HTTP %d)", e.Code, e.Message, e.StatusCode)
-	case e.Code != "":
-		fmt.Fprintf(&b, "%s (HTTP %d)", e.Code, e.StatusCode)
-	default:
-		fmt.Fprintf(&b, "the reply (HTTP %d) has no error code", e.StatusCode)
-	}
-	if e.RequestID != "" {
-		fmt.Fprintf(&b, ", RequestId %s", e.RequestID)
-	}
-	if remedy := e.Remedy(); remedy != "" {
-		b.WriteString("; " + remedy)
-	}
-	return b.String()
-}
-
-func (e *Error) Unwrap() error { return e.Err }
-
-// Passing says that failures of the network and of the service itself may go away. See package retry.
-func (e *Error) Passing() (time.Duration, bool) {
-	var untrusted *tls.CertificateVerificationError
-	if e.StatusCode == 0 {
-		return 0, !errors.As(e.Err, &untrusted)
-	}
-	return e.RetryAfter, e.StatusCode >= 500 || e.StatusCode == http.StatusTooManyRequests || strings.HasPrefix(e.Code, "Throttling")
+	return e.Text(what+" at "+e.Endpoint, e.Remedy())
 }
 
 // sessionEnded tells that the STS session of the call ended or was revoked before the time that STS gave it.
@@ -96,7 +59,7 @@ func (e *Error) Remedy() string {
 		return "check the access key's secret, and that no proxy changes requests on the way"
 	case strings.Contains(code, "TIMESTAMP"), strings.HasPrefix(code, "INVALIDTIME"):
 		return "this node's clock and the service's differ too much: check NTP on the node"
-	case strings.HasPrefix(code, "THROTTLING"), e.StatusCode == http.StatusTooManyRequests:
+	case e.Throttled():
 		return "too many calls in this account; it is tried again with the next request"
 	case e.StatusCode >= 500:
 		return "the service is failing; it is tried again with the next request"

@@ -10,6 +10,8 @@ import (
 
 	cr "github.com/alibabacloud-go/cr-20181201/v2/client"
 	"github.com/alibabacloud-go/tea/tea"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/reply"
 )
 
 const (
@@ -49,7 +51,7 @@ func (c *Client) fetch(ctx context.Context, t target) (Token, time.Time, error) 
 	token, err := readToken(body, c.now())
 	if err != nil {
 		return Token{}, time.Time{}, &Error{Op: opToken, InstanceID: t.id, Region: t.region, Endpoint: t.endpoint, Identity: c.identity.String(),
-			StatusCode: 200, Err: err}
+			Failure: reply.Failure{StatusCode: 200, Err: err}}
 	}
 	token.InstanceID = t.id
 	c.log.Info("got the password of an ACR instance", "instance", t.id, "chosen", t.why, "endpoint", t.endpoint, "expires", token.Expires)

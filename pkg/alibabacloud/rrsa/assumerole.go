@@ -65,8 +65,8 @@ func (p *Provider) assumeRole(ctx context.Context, token string) (Credential, er
 	defer resp.Body.Close()
 	p.cfg.OnRequest("sts", resp.StatusCode)
 
-	failure := &Error{Op: op, Endpoint: p.cfg.Endpoint, Role: p.cfg.RoleARN, StatusCode: resp.StatusCode,
-		RetryAfter: retry.After(resp.Header, time.Now())}
+	failure := p.error(nil)
+	failure.StatusCode, failure.RetryAfter = resp.StatusCode, retry.After(resp.Header, time.Now())
 	body, err := reply.Read(resp)
 	if err != nil {
 		failure.Err = err
@@ -112,5 +112,5 @@ func (a *answer) credential(now time.Time) (Credential, error) {
 
 // error describes a request that got no complete answer.
 func (p *Provider) error(err error) *Error {
-	return &Error{Op: op, Endpoint: p.cfg.Endpoint, Role: p.cfg.RoleARN, Err: err}
+	return &Error{Op: op, Endpoint: p.cfg.Endpoint, Role: p.cfg.RoleARN, Failure: reply.Failure{Err: err}}
 }

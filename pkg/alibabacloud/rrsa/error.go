@@ -1,14 +1,11 @@
 package rrsa
 
 import (
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"net/http"
 	"strings"
-	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/endpoint"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/reply"
 )
 
 // Error is a call to STS that brought no session. Its text ends with what to do.
@@ -17,43 +14,11 @@ type Error struct {
 	Endpoint string // host[:port] of STS
 	Role     string // ARN of the role that was to be assumed
 
-	StatusCode int           // of HTTP; 0 if there was no answer
-	Code       string        // Alibaba Cloud's error code, if the answer had one
-	Message    string        // Alibaba Cloud's message
-	RequestID  string        // what Alibaba Cloud's support asks for
-	RetryAfter time.Duration // how long STS asked to wait; 0 if it did not
-	Err        error         // the cause if the answer was none, incomplete or incomprehensible
+	reply.Failure
 }
 
 func (e *Error) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s for role %s at %s: ", e.Op, e.Role, e.Endpoint)
-	switch {
-	case e.Err != nil:
-		b.WriteString(e.Err.Error())
-	case e.Code != "":
-		fmt.Fprintf(&b, "%s: %s (HTTP %d)", e.Code, e.Message, e.StatusCode)
-	default:
-		fmt.Fprintf(&b, "HTTP %d", e.StatusCode)
-	}
-	if e.RequestID != "" {
-		fmt.Fprintf(&b, ", RequestId %s", e.RequestID)
-	}
-	if remedy := e.Remedy(); remedy != "" {
-		b.WriteString("; " + remedy)
-	}
-	return b.String()
-}
-
-func (e *Error) Unwrap() error { return e.Err }
-
-// Passing says that failures of the network and of STS itself may go away. See package retry.
-func (e *Error) Passing() (time.Duration, bool) {
-	var untrusted *tls.CertificateVerificationError
-	if e.StatusCode == 0 {
-		return 0, !errors.As(e.Err, &untrusted)
-	}
-	return e.RetryAfter, e.StatusCode >= 500 || e.StatusCode == http.StatusTooManyRequests || strings.HasPrefix(e.Code, "Throttling")
+	return e.Text(fmt.Sprintf("%s for role %s at %s", e.Op, e.Role, e.Endpoint), e.Remedy())
 }
 
 // remedies tells what to do about the codes that
@@ -86,7 +51,7 @@ func (e *Error) Remedy() string {
 		}
 		return "the role's trust policy does not let this service account assume it: it must allow sts:AssumeRole to the cluster's OIDC provider with " +
 			"oidc:aud sts.aliyuncs.com and oidc:sub system:serviceaccount:<namespace>:<service account>"
-	case strings.HasPrefix(e.Code, "Throttling"), e.StatusCode == http.StatusTooManyRequests:
+	case e.Throttled():
 		return "too many calls in this account; it is tried again with the next request"
 	case e.StatusCode >= 500:
 		return "STS is failing; it is tried again with the next request"
