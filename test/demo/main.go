@@ -89,8 +89,8 @@ func demo(ctx context.Context, binary string) (err error) {
 
 // The columns of the table. A reason goes on below itself; the whole text is in the answer to Gatekeeper.
 const (
-	nameWidth, verdictWidth, reasonWidth = 26, 13, 100
-	maxLines                             = 4
+	nameWidth, verdictWidth, reasonWidth = 26, 14, 100
+	maxLines                             = 8
 )
 
 func printRow(name, verdict, reason string) {
