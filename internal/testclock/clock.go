@@ -1,4 +1,3 @@
-// Package testclock is a time that only the test moves.
 package testclock
 
 import (

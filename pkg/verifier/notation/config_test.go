@@ -229,3 +229,30 @@ func TestReadCertPathRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestTrustStoresAreReadOnce takes away what the trust stores were made of: a verifier keeps what New read.
+func TestTrustStoresAreReadOnce(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	provided, filed := newRoot(t, "provided"), newRoot(t, "filed")
+	material := providers{"roots": {provided.cert}}
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, toPEM(filed.cert), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v, err := New(parse(t, strings.Replace(stores(`{"x":["roots"]}`, `"ca:x","ca:y"`), `"artifactTypes"`, `"verificationCerts":["`+file+`"],"artifactTypes"`, 1)),
+		Options{KeyMaterial: material, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(material)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	image := imageOf("image")
+	for _, root := range []*identity{provided, filed} {
+		store := newStore(image, sign(t, issue(t, root, "leaf", newKey(t)), image, jws.MediaTypeEnvelope))
+		if result, err := verify(t.Context(), v, store); err != nil || !result.IsSuccess {
+			t.Errorf("%s: Verify() = %+v, %v", root.cert.Subject, result, err)
+		}
+	}
+}

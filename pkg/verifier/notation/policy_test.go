@@ -31,6 +31,10 @@ func TestPolicies(t *testing.T) {
 		return withPolicy(`"registryScopes":["*"],"signatureVerification":{"level":"` + base + `","override":{"` + check + `":"` + action + `"}},
 			"trustStores":["ca:certs"],"trustedIdentities":["*"]`)
 	}
+	authority := signRequest(t, leaf, image, cose.MediaTypeEnvelope, func(r *signature.SignRequest) {
+		r.SigningScheme = signature.SigningSchemeX509SigningAuthority
+	})
+	authorities := stores(`{"ca":{"a":["roots"]},"signingAuthority":{"b":["roots"]}}`, `"signingAuthority:b"`)
 	skip := withPolicy(`"registryScopes":["*"],"signatureVerification":{"level":"skip"}`)
 
 	tests := []struct {
@@ -56,6 +60,8 @@ func TestPolicies(t *testing.T) {
 		{"audit but authenticity enforced", override("audit", "authenticity", "enforce"), strange, false, "no trust store holds"},
 		{"identity", identity("C=CN, ST=ZJ, O=Example"), good, true, "signed by CN=leaf"},
 		{"other identity", identity("C=CN, ST=ZJ, O=Other"), good, false, "none of the trusted identities of trust policy \"default\": x509.subject:C=CN, ST=ZJ, O=Other"},
+		{"signing authority", authorities, authority, true, "signed by CN=leaf"},
+		{"of a CA, where a signing authority is trusted", authorities, good, false, "no trust store of type ca"},
 		{"scope", scope(`"` + repository + `"`), good, true, "signed by CN=leaf"},
 		{"other scope", scope(`"` + repository + `2","registry.example.com/team"`), good, false, "no trust policy of the verifier covers the repository " + repository},
 	}

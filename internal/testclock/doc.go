@@ -1,0 +1,2 @@
+// Package testclock is a time that only the test moves.
+package testclock
