@@ -23,7 +23,7 @@ type SDK struct {
 	timeout time.Duration
 
 	mu   sync.Mutex
-	cred credentials.Credential // nil before first use and after Forget
+	cred credentials.Credential // nil while a call uses it, after one that failed, and after Forget
 	used Credential
 }
 
@@ -43,8 +43,8 @@ func NewSDK(cfg credentials.Config, timeout time.Duration) (*SDK, error) {
 	return &SDK{cfg: cfg, cred: cred, timeout: timeout, calls: flight.New[Credential](timeout)}, nil
 }
 
-// Credential asks credentials-go, which keeps sessions itself. Its providers are neither safe for concurrent use nor do they
-// know contexts: one call at a time is made, and everybody waits for it no longer than their context allows.
+// Credential asks credentials-go, which keeps sessions itself. Its providers do not know contexts: everybody waits for a call no
+// longer than their context allows.
 func (s *SDK) Credential(ctx context.Context) (Credential, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -55,9 +55,13 @@ func (s *SDK) Credential(ctx context.Context) (Credential, error) {
 	return c, nil
 }
 
-func (s *SDK) ask(context.Context) (Credential, error) {
+// ask takes the provider while it runs: they are not safe for concurrent use, and a call that nobody waits for any more may still hang
+// when the next one begins, which then makes a provider of its own.
+func (s *SDK) ask(ctx context.Context) (Credential, error) {
+	flight.Waits(ctx, "the service of the "+s.String()) // credentials-go does not tell its host
 	s.mu.Lock()
 	cred := s.cred
+	s.cred = nil
 	s.mu.Unlock()
 	if cred == nil {
 		var err error

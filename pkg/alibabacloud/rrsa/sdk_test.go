@@ -2,6 +2,7 @@ package rrsa
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -100,4 +101,39 @@ func TestSDKHang(t *testing.T) {
 	if _, err := s.Credential(t.Context()); err == nil { // joins the call in flight, or has one of its own end
 		t.Error("no error")
 	}
+}
+
+// A call that everybody gave up on may hang on. The next one must neither wait for it nor share what it works with.
+func TestSDKRecoversFromHang(t *testing.T) {
+	var calls atomic.Int32
+	reached, release := make(chan struct{}), make(chan struct{})
+	s := fromURI(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close")
+		n := calls.Add(1)
+		if n == 1 {
+			close(reached)
+			<-release
+		}
+		fmt.Fprintf(w, `{"Code":"Success","AccessKeyId":"STS.%d","AccessKeySecret":"s","SecurityToken":"t","Expiration":%q}`,
+			n, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	gaveUp := make(chan error)
+	go func() {
+		_, err := s.Credential(ctx)
+		gaveUp <- err
+	}()
+	<-reached
+	cancel()
+	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	hung := s.cred
+	if c, err := s.Credential(t.Context()); err != nil || c.AccessKeyID != "STS.2" {
+		t.Errorf("the next caller got %v, %v", c, err)
+	}
+	if s.cred == hung {
+		t.Error("the next call shares the credential with the one that hangs")
+	}
+	close(release)
 }
