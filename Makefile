@@ -35,7 +35,8 @@ lint: ## Check format, vet, staticcheck and that go.mod is tidy
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (30s)
 	@for package in $$(go list ./...); do \
-	  for test in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+	  listed=$$(go test -list '^Fuzz' $$package) || { echo "$$listed"; exit 1; }; \
+	  for test in $$(echo "$$listed" | grep '^Fuzz'); do \
 	    echo "$$package $$test"; \
 	    go test -run '^$$' -fuzz "^$$test\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 	  done; \
