@@ -2,6 +2,7 @@ package acr
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -96,13 +97,21 @@ func (c *Client) Token(ctx context.Context, host string) (Token, error) {
 		return Token{}, err
 	}
 	token, err := c.entry(t).token.Get(ctx)
-	if _, gaveUp := err.(*flight.WaitError); gaveUp {
+	if failed := (remedied)(nil); errors.As(err, &failed) {
+		err = failed // without what the call waited for when its time was up, which it tells itself
+	} else if _, gaveUp := err.(*flight.WaitError); gaveUp {
 		err = fmt.Errorf("%w; check that it can be reached from this pod (NAT gateway, network policies, security groups, HTTPS_PROXY)", err)
 	}
 	if err != nil {
 		return Token{}, fmt.Errorf("registry %s, instance %s (%s): %w", host, t.id, t.why, err)
 	}
 	return token, nil
+}
+
+// remedied is an *Error or *rrsa.Error: it names the service and tells what to do.
+type remedied interface {
+	error
+	Remedy() string
 }
 
 // Refused takes the password that the registry at host answered with 401 or 403, so that a new one is fetched for the next Token. It

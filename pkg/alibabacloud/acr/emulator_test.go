@@ -258,6 +258,10 @@ func TestCloudFaults(t *testing.T) {
 				if took := time.Since(start); err == nil || took > 2*time.Second {
 					t.Fatalf("after %s: %v, %v", took, token, err)
 				}
+				if text := err.Error(); (name == "hang" || name == "drip") &&
+					(strings.Count(text, "HTTPS_PROXY") != 1 || strings.Count(text, " at "+host) != 1 || strings.Contains(text, "check that "+host+" is")) {
+					t.Errorf("%v: want the call and what to do about silence once", err)
+				}
 				if !strings.Contains(err.Error(), host) || strings.Contains(err.Error(), "eyJ") {
 					t.Errorf("%v: want %s named, and no token", err, host)
 				}

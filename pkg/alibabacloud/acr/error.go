@@ -36,7 +36,7 @@ func (e *Error) sessionEnded() bool {
 func (e *Error) Remedy() string {
 	code := strings.ToUpper(e.Code)
 	switch {
-	case e.StatusCode == 0 && e.Err != nil:
+	case e.Incomplete():
 		remedy := endpoint.Remedy(e.Err, e.Endpoint)
 		if strings.HasPrefix(e.Endpoint, "cr-vpc.") {
 			remedy += "; for an instance in another region than the cluster, set network: public"

@@ -43,7 +43,7 @@ func (e *Error) Remedy() string {
 		return r
 	}
 	switch {
-	case e.StatusCode == 0:
+	case e.Incomplete():
 		return endpoint.Remedy(e.Err, e.Endpoint)
 	case e.Code == "AuthenticationFail.NoPermission":
 		if strings.Contains(strings.ToLower(e.Message), "no such oidc provider") {

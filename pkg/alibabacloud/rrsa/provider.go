@@ -46,6 +46,9 @@ func New(cfg Config) (*Provider, error) {
 // Credential returns a session that is valid now. Its errors are *Error, or say what is wrong with the token file.
 func (p *Provider) Credential(ctx context.Context) (Credential, error) {
 	c, err := p.session.Get(ctx)
+	if failed, ok := errors.AsType[*Error](err); ok {
+		return c, failed // without what the exchange waited for when its time was up, which it tells itself
+	}
 	if wait, ok := errors.AsType[*flight.WaitError](err); ok {
 		return c, p.error(wait)
 	}

@@ -45,6 +45,11 @@ func (f *Failure) Text(what, remedy string) string {
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error { return f.Err }
 
+// Incomplete tells whether there was no complete answer, so that the way to the service is to blame, or its silence.
+func (f *Failure) Incomplete() bool {
+	return f.Err != nil && (f.StatusCode == 0 || errors.Is(f.Err, ErrBrokeOff))
+}
+
 // Passing says that failures of the network and of the service itself may go away. See package retry.
 func (f *Failure) Passing() (time.Duration, bool) {
 	if f.StatusCode == 0 {

@@ -23,11 +23,14 @@ var ErrNotJSON = errors.New("not a JSON object")
 // ErrTooLarge is wrapped by the error of a reply whose body exceeds MaxBody.
 var ErrTooLarge = fmt.Errorf("more than %d bytes", MaxBody)
 
+// ErrBrokeOff is wrapped by the error of a reply whose body ended early, or not in time.
+var ErrBrokeOff = errors.New("broke off")
+
 // Read returns the body of resp, which must be a JSON object of at most MaxBody bytes. It does not close the body.
 func Read(resp *http.Response) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
 	if err != nil {
-		return nil, fmt.Errorf("the reply (%s) broke off after %d bytes: %w", resp.Status, len(body), err)
+		return nil, fmt.Errorf("the reply (%s) %w after %d bytes: %w", resp.Status, ErrBrokeOff, len(body), err)
 	}
 	if len(body) > MaxBody {
 		return nil, fmt.Errorf("the reply (%s) is %w", resp.Status, ErrTooLarge)
