@@ -13,6 +13,7 @@ import (
 
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
 	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
+	"github.com/ratify-project/ratify/pkg/policyprovider"
 	policyfactory "github.com/ratify-project/ratify/pkg/policyprovider/factory"
 	"github.com/ratify-project/ratify/pkg/referrerstore"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
@@ -76,7 +77,10 @@ func (b *Builder) Build(ctx context.Context, c *Config) (_ *verification.Snapsho
 	if scope.Stores, err = b.stores(c); err != nil {
 		return nil, err
 	}
-	if scope.Policy, err = policyfactory.CreatePolicyProviderFromConfig(c.Policy); err != nil {
+	scope.Policy, err = made(func() (policyprovider.PolicyProvider, error) {
+		return policyfactory.CreatePolicyProviderFromConfig(c.Policy)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("policy.plugin: %w", err)
 	}
 	material, err := b.keyMaterial(ctx, c)
@@ -111,12 +115,12 @@ func (b *Builder) stores(c *Config) ([]referrerstore.ReferrerStore, error) {
 		if err != nil {
 			return stores, fmt.Errorf("%s.%w", field, err)
 		}
-		var store referrerstore.ReferrerStore
-		if make, ok := b.Factories.Stores[name]; ok {
-			store, err = make(entry, version)
-		} else {
-			store, err = storefactory.CreateStoreFromConfig(entry, version, paths)
-		}
+		store, err := made(func() (referrerstore.ReferrerStore, error) {
+			if make, ok := b.Factories.Stores[name]; ok {
+				return make(entry, version)
+			}
+			return storefactory.CreateStoreFromConfig(entry, version, paths)
+		})
 		if err != nil {
 			return stores, fmt.Errorf("%s (%s): %w", field, name, err)
 		}
@@ -147,18 +151,29 @@ func (b *Builder) verifiers(c *Config, m material) ([]verifier.ReferenceVerifier
 				return nil, fmt.Errorf("%s.%w", field, err)
 			}
 		}
-		var v verifier.ReferenceVerifier
-		if make, ok := b.Factories.Verifiers[kind]; ok {
-			v, err = make(entry, VerifierInput{Certificates: m.certificates, PluginDir: paths[0]})
-		} else {
-			v, err = verifierfactory.CreateVerifierFromConfig(entry, version, paths, "")
-		}
+		v, err := made(func() (verifier.ReferenceVerifier, error) {
+			if make, ok := b.Factories.Verifiers[kind]; ok {
+				return make(entry, VerifierInput{Certificates: m.certificates, PluginDir: paths[0]})
+			}
+			return verifierfactory.CreateVerifierFromConfig(entry, version, paths, "")
+		})
 		if err != nil {
 			return nil, fmt.Errorf("%s (%s): %w", field, name, err)
 		}
 		verifiers = append(verifiers, v)
 	}
 	return verifiers, nil
+}
+
+// made returns what a factory makes, with its panic as an error: upstream's take the types of some fields for granted, and a bad edit of
+// the file must not end the process.
+func made[T any](factory func() (T, error)) (_ T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a field is not of the type that is expected: %v", p)
+		}
+	}()
+	return factory()
 }
 
 // material is the certificates of each KeyManagementProvider by its name.
@@ -191,7 +206,7 @@ func (b *Builder) keyMaterial(ctx context.Context, c *Config) (material, error) 
 		if !ok {
 			return nil, fmt.Errorf("%s.type: %q is not one of %s", field, kind, orNone(slices.Sorted(maps.Keys(b.Factories.KeyManagementProviders))))
 		}
-		provider, err := make(entry)
+		provider, err := made(func() (keymanagementprovider.KeyManagementProvider, error) { return make(entry) })
 		if err != nil {
 			return nil, fmt.Errorf("%s (%s): %w", field, name, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ type Config struct {
 	Logger                Logger                                 `json:"logger"`
 }
 
-// CRL says how certificate revocation lists are kept.
+// CRL is Ratify's setting of whether certificate revocation lists are kept. It is accepted without effect: they always are, in memory.
 type CRL struct {
 	Cache struct {
 		Enabled bool `json:"enabled"`
@@ -53,8 +54,25 @@ type Logger struct {
 	// RequestHeaders names request headers that the log uses.
 	RequestHeaders struct {
 		// TraceIDHeaderName are the headers that may carry a trace id.
-		TraceIDHeaderName []string `json:"traceIDHeaderName"`
+		TraceIDHeaderName HeaderNames `json:"traceIDHeaderName"`
 	} `json:"requestHeaders"`
+}
+
+// HeaderNames are names of request headers: a list, or the text "[A B]" that Ratify's chart makes of one.
+type HeaderNames []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (h *HeaderNames) UnmarshalJSON(content []byte) error {
+	var list []string
+	if json.Unmarshal(content, &list) != nil {
+		var text string
+		if json.Unmarshal(content, &text) != nil {
+			return fmt.Errorf("logger.requestHeaders.traceIDHeaderName is %s: it must be a list of header names", content)
+		}
+		list = strings.Fields(strings.Trim(text, "[]"))
+	}
+	*h = slices.DeleteFunc(list, func(name string) bool { return name == "" })
+	return nil
 }
 
 // Dir returns Ratify's directory: RATIFY_CONFIG, or .ratify in the home directory.
@@ -120,9 +138,18 @@ func (c *Config) validate() error {
 	return nil
 }
 
-// files returns the files and directories whose content belongs to the configuration: the certificates of Notation verifiers.
+// files returns the files and directories whose content belongs to the configuration: CAs of registries, a Rego policy, and the
+// certificates of Notation verifiers.
 func (c *Config) files() []string {
 	var files []string
+	for _, entry := range c.Store.Stores {
+		if bundle, ok := entry["caBundle"].(string); ok && !strings.Contains(bundle, "-----BEGIN") { // else it is the certificates
+			files = append(files, strings.TrimSpace(bundle))
+		}
+	}
+	if path, ok := c.Policy.PolicyPlugin["policyPath"].(string); ok {
+		files = append(files, path)
+	}
 	for _, entry := range c.Verifier.Verifiers {
 		paths, _ := entry["verificationCerts"].([]any)
 		for _, path := range paths {

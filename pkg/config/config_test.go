@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +170,25 @@ func TestParseSaysWhere(t *testing.T) {
 	}
 }
 
+// Upstream's chart quotes the list: what its ConfigMap says by default is "[]", and "[a b]" where two headers are set.
+func TestParseReadsTraceHeadersAsTheChartWritesThem(t *testing.T) {
+	for value, want := range map[string][]string{
+		`"[]"`: {}, `"[X-Trace  X-Request]"`: {"X-Trace", "X-Request"}, `"X-Trace"`: {"X-Trace"}, `["X-Trace", ""]`: {"X-Trace"}, `null`: {},
+	} {
+		c, err := Parse("config.json", []byte(`{"logger": {"requestHeaders": {"traceIDHeaderName": `+value+`}}}`), discard)
+		if err != nil {
+			t.Errorf("%s: %v", value, err)
+			continue
+		}
+		if got := c.Logger.RequestHeaders.TraceIDHeaderName; !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", value, got, want)
+		}
+	}
+	if _, err := Parse("config.json", []byte(`{"logger": {"requestHeaders": {"traceIDHeaderName": 7}}}`), discard); err == nil || !strings.Contains(err.Error(), "traceIDHeaderName") {
+		t.Errorf("a number: %v", err)
+	}
+}
+
 func TestParseTellsOfMisspeltFields(t *testing.T) {
 	var log bytes.Buffer
 	if _, err := Parse("config.json", []byte(`{"verifer": {}}`), slog.New(slog.NewTextHandler(&log, nil))); err != nil {
@@ -199,114 +219,37 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// load is what Watch told.
-type load struct {
-	c   *Config
-	err error
-}
-
-func TestWatch(t *testing.T) {
-	dir, certs := t.TempDir(), t.TempDir()
-	path := filepath.Join(dir, "config.json")
-	replace := func(path, content string) {
-		t.Helper()
-		if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(path+".new", path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	config := strings.Replace(minimal, `"artifactTypes"`, `"verificationCerts": ["`+certs+`"], "artifactTypes"`, 1)
-	replace(path, config)
-	ctx, cancel := context.WithCancel(t.Context())
-	loads, done := make(chan load), make(chan error, 1)
-	go func() {
-		done <- Watch(ctx, path, discard, func(c *Config, err error) error {
-			loads <- load{c, err}
-			return nil
-		})
-	}()
-	next := func(what string) load {
-		t.Helper()
-		select {
-		case l := <-loads:
-			return l
-		case <-time.After(20 * time.Second):
-			t.Fatalf("%s: not seen", what)
-			return load{}
-		}
-	}
-	if l := next("the first"); l.err != nil {
-		t.Fatal(l.err)
-	}
-	replace(path, strings.Replace(config, `"checker"`, `"other"`, 1))
-	if l := next("a change"); l.err != nil || l.c.Verifier.Verifiers[0]["name"] != "other" {
-		t.Errorf("%+v", l)
-	}
-	replace(path, "{")
-	if l := next("a bad edit"); l.err == nil || l.c != nil {
-		t.Errorf("%+v", l)
-	}
-	replace(path, config)
-	if l := next("the repair"); l.err != nil {
-		t.Error(l.err)
-	}
-	replace(filepath.Join(certs, "new.crt"), "certificate")
-	if l := next("a certificate"); l.err != nil {
-		t.Error(l.err)
-	}
-	if err := os.Remove(path); err != nil {
+func TestFilesAreAllThatTheConfigurationNames(t *testing.T) {
+	c, err := Parse("config.json", []byte(`{
+	  "store": {"plugins": [{"name": "oras", "caBundle": " /etc/ca.crt "}, {"name": "oras", "caBundle": "-----BEGIN CERTIFICATE-----"}]},
+	  "policy": {"plugin": {"name": "regopolicy", "policyPath": "/etc/policy.rego"}},
+	  "verifier": {"plugins": [{"name": "notation", "verificationCerts": ["/etc/certs", 7]}]}}`), discard)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if l := next("the removal"); !errors.Is(l.err, os.ErrNotExist) {
-		t.Errorf("%+v", l)
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
+	want := []string{"/etc/ca.crt", "/etc/policy.rego", "/etc/certs"}
+	if got := c.files(); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
-// The kubelet mounts a ConfigMap as links into a directory that it swaps whole.
-func TestWatchSeesConfigMapUpdate(t *testing.T) {
-	dir := t.TempDir()
-	publish := func(version, content string) {
-		t.Helper()
-		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, version, "config.json"), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	publish("..1", minimal)
-	if err := os.Symlink("..data/config.json", filepath.Join(dir, "config.json")); err != nil {
+// Upstream's factories take the types of some fields for granted, and a bad edit must not end the process.
+func TestBuildSurvivesPanicOfFactory(t *testing.T) {
+	plugins := t.TempDir()
+	if err := os.WriteFile(filepath.Join(plugins, "external"), []byte("#!/bin/sh\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	stop := errors.New("seen")
-	seen := 0
-	err := Watch(t.Context(), filepath.Join(dir, "config.json"), discard, func(c *Config, err error) error {
-		if err != nil {
-			return err
-		}
-		if seen++; seen == 1 {
-			publish("..2", strings.Replace(minimal, `"checker"`, `"other"`, 1))
-			return nil
-		}
-		if c.Verifier.Verifiers[0]["name"] != "other" {
-			t.Errorf("%+v", c.Verifier)
-		}
-		return stop
-	})
-	if !errors.Is(err, stop) {
-		t.Error(err)
+	c, err := Parse("config.json", []byte(strings.Replace(minimal, `"plugins": [{"name": "checker"`,
+		`"pluginBinDirs": ["`+plugins+`"], "plugins": [{"name": "external", "version": 1`, 1)), discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &parts{}
+	if _, err := (&Builder{Factories: p.factories(), Log: discard}).Build(t.Context(), c); err == nil || !strings.Contains(err.Error(), "verifier.plugins[0] (external)") {
+		t.Errorf("got %v", err)
+	}
+	if !p.stores[0].closed {
+		t.Error("the store was left open")
 	}
 }
 

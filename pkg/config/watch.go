@@ -16,13 +16,15 @@ import (
 const (
 	// settle is how long files have to be left alone before they are read: editors and the kubelet change them in several steps.
 	settle = 50 * time.Millisecond
+	// maxSettle is how long is waited for that at most: something else may write to the directory all the time.
+	maxSettle = time.Second
 	// recheck is how often files are looked at without being told of a change: some file systems do not tell.
 	recheck = 30 * time.Second
 	// maxWatched bounds the files below the directories of certificates.
 	maxWatched = 1000
 )
 
-// Watch loads the configuration file, and again each time that it or a certificate that it names has changed, until ctx ends.
+// Watch loads the configuration file, and again each time that it or a file that it names has changed, until ctx ends.
 // load is given the configuration, or why there is none; an error that it returns ends Watch.
 func Watch(ctx context.Context, path string, log *slog.Logger, load func(*Config, error) error) error {
 	watcher, err := fsnotify.NewWatcher()
@@ -33,18 +35,28 @@ func Watch(ctx context.Context, path string, log *slog.Logger, load func(*Config
 
 	var last [sha256.Size]byte
 	var files []string
+	var changed time.Time // when the first change was told that is not looked at yet; zero: none
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	soon := func() {
+		if changed.IsZero() {
+			changed = time.Now()
+		}
+		if left := maxSettle - time.Since(changed); left > 0 {
+			timer.Reset(min(settle, left))
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-watcher.Events:
-			timer.Reset(settle)
+			soon()
 		case err := <-watcher.Errors:
 			log.Warn("some changes of the configuration are seen late", "path", path, "error", err)
-			timer.Reset(settle)
+			soon()
 		case <-timer.C:
+			changed = time.Time{}
 			timer.Reset(recheck)
 			// Watched before they are read, so that no change in between is missed.
 			follow(watcher, append(files, path))
