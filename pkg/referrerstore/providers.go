@@ -48,9 +48,15 @@ type provider struct {
 	// their end, which a second cache here would prevent.
 	cachesItself bool
 	// turn is held while a provider runs that may not be safe for concurrent use, as Ratify's for Azure and AWS are not. It is a
-	// channel so that waiting for it ends with the context. Nil: no need.
+	// channel so that waiting for it ends with the context. Nil: no need, and a call that hangs holds up no other.
 	turn chan struct{}
 }
+
+// k8Secrets is the name of Ratify's provider that reads image pull secrets.
+const k8Secrets = "k8Secrets"
+
+// stateless are Ratify's providers (v1.4.6) that change nothing of theirs while they run.
+var stateless = []string{upstream.DefaultAuthProviderName, k8Secrets}
 
 // keptGrant is what a provider said, until its end.
 type keptGrant struct {
@@ -87,7 +93,7 @@ func newProviders(configs []providerConfig, allowAnonymous bool, create createPr
 
 func newProvider(made upstream.AuthProvider, name string, order int, patterns []pattern) *provider {
 	p := &provider{AuthProvider: made, name: name, order: order, patterns: patterns}
-	if _, p.cachesItself = made.(authprovider.RefusalHandler); !p.cachesItself {
+	if _, p.cachesItself = made.(authprovider.RefusalHandler); !p.cachesItself && !slices.Contains(stateless, name) {
 		p.turn = make(chan struct{}, 1)
 	}
 	return p
@@ -201,7 +207,7 @@ func (one *provider) provide(ctx context.Context, artifact string) (upstream.Aut
 // hasNoEntry tells whether an error of Ratify's k8Secrets provider means that no secret names the registry. There is no other sign of it
 // than the text (v1.4.6: pkg/common/oras/authprovider/k8secret_authprovider.go, the end of Provide).
 func (one *provider) hasNoEntry(err error) bool {
-	return one.name == "k8Secrets" && strings.HasPrefix(err.Error(), "could not find credentials for ")
+	return one.name == k8Secrets && strings.HasPrefix(err.Error(), "could not find credentials for ")
 }
 
 // Refused forgets a grant and asks its provider for an explanation.
@@ -213,8 +219,11 @@ func (p *providers) Refused(artifact string, refused auth.Grant) string {
 		}
 		p.keep(fmt.Sprint(one.order, " ", registry), keptGrant{})
 		if handler, ok := one.AuthProvider.(authprovider.RefusalHandler); ok {
-			return handler.Refused(artifact, upstream.AuthConfig{Username: refused.Credential.Username, Password: refused.Credential.Password,
-				IdentityToken: refused.Credential.IdentityToken})
+			explanation := handler.Refused(artifact, upstream.AuthConfig{Username: refused.Credential.Username,
+				Password: refused.Credential.Password, IdentityToken: refused.Credential.IdentityToken})
+			if explanation != "" { // else it is another entry of the same provider that covers the registry
+				return explanation
+			}
 		}
 	}
 	return ""

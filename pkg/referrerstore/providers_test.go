@@ -237,6 +237,73 @@ func TestProvidersRunOneAtATime(t *testing.T) {
 	}
 }
 
+// hangingProvider hangs in its first call.
+type hangingProvider struct {
+	testProvider
+	reached chan struct{}
+	release chan struct{}
+}
+
+func (p *hangingProvider) Provide(ctx context.Context, artifact string) (upstream.AuthConfig, error) {
+	config, err := p.testProvider.Provide(ctx, artifact)
+	if p.count() == 1 {
+		close(p.reached)
+		<-p.release
+	}
+	return config, err
+}
+
+// A call of k8Secrets that everybody gave up on must not hold up the next one.
+func TestProviderHangs(t *testing.T) {
+	for _, name := range []string{"k8Secrets", "dockerConfig"} {
+		hanging := &hangingProvider{testProvider: *user("secret"), reached: make(chan struct{}), release: make(chan struct{})}
+		p, err := newProviders([]providerConfig{{field: "authProvider", block: map[string]any{"name": name}}}, true,
+			func(upstream.AuthProviderConfig) (upstream.AuthProvider, error) { return hanging, nil }, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-hanging.reached
+			cancel()
+		}()
+		_, err = p.Grant(ctx, registryHost+"/app")
+		wantError(t, err, "canceled", "waiting for auth provider "+name)
+		ctx, cancel = context.WithTimeout(t.Context(), 2*time.Second)
+		if grant, err := p.Grant(ctx, registryHost+"/app"); err != nil || grant.Credential.Password != "secret" {
+			t.Errorf("%s: the next caller got %v", name, err)
+		}
+		cancel()
+		close(hanging.release)
+	}
+}
+
+// Two entries of one provider: the one that covers the registry has to hear of the refusal.
+func TestRefusalReachesWhoeverCovers(t *testing.T) {
+	f := newFake(t)
+	f.password = "new"
+	subject, desc := f.image("app", "v1")
+	f.sign("app", desc, "signature")
+	elsewhere := &elsewhereProvider{}
+	covering := &refusingProvider{testProvider: *user("old"), next: user("new").config}
+	entries := []upstream.AuthProvider{elsewhere, covering}
+	o := Options{NewAuthProvider: func(upstream.AuthProviderConfig) (upstream.AuthProvider, error) {
+		made := entries[0]
+		entries = entries[1:]
+		return made, nil
+	}}
+	wantBlobs(t, f.storeNamed(o, "authProviders", []any{entry("same"), entry("same")}), subject, "signature")
+}
+
+// elsewhereProvider covers no registry of the tests.
+type elsewhereProvider struct{ testProvider }
+
+func (*elsewhereProvider) Provide(context.Context, string) (upstream.AuthConfig, error) {
+	return upstream.AuthConfig{}, authprovider.ErrNotCovered
+}
+
+func (*elsewhereProvider) Refused(string, upstream.AuthConfig) string { return "" }
+
 func TestProviderPanics(t *testing.T) {
 	f := newFake(t)
 	subject, _ := f.image("app", "v1")
