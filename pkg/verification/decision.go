@@ -11,6 +11,9 @@ import (
 	verifiertypes "github.com/ratify-project/ratify/pkg/verifier/types"
 )
 
+// maxCauses bounds the causes that one error names: an image may have hundreds of referrers, and they mostly fail alike.
+const maxCauses = 4
+
 // finding is what was found out about one referrer.
 type finding struct {
 	// report is a verifier.VerifierResult for the JSON policy and a types.NestedVerifierReport for Rego policies.
@@ -60,6 +63,10 @@ func (f findings) undetermined() error {
 func (r *run) decide(ctx context.Context, subject common.Reference, found findings) Verdict {
 	v := Verdict{Subject: subject.Original, Digest: subject.Digest, PolicyType: r.policyType, Reports: found.reports()}
 	satisfied := r.scope.Policy.OverallVerifyResult(ctx, v.Reports)
+	if err := ctx.Err(); err != nil && !satisfied {
+		v.Err = outOfTime(fmt.Errorf("asking the policy: %w", err)) // a Rego policy that is cut short says no
+		return v
+	}
 	if err := found.undetermined(); err != nil {
 		if r.policyType != policytypes.ConfigPolicy || r.scope.Policy.OverallVerifyResult(ctx, found.succeeded()) != satisfied {
 			v.Err = outOfTime(err)
@@ -91,14 +98,18 @@ func refuse(policyType, subject string, why refusal) Verdict {
 	return v
 }
 
-// join makes one error of many, on one line.
+// join makes one error of many, on one line. It names the first maxCauses.
 func join(errs []error) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	joined := errs[0]
-	for _, err := range errs[1:] {
+	named := errs[:min(len(errs), maxCauses)]
+	joined := named[0]
+	for _, err := range named[1:] {
 		joined = fmt.Errorf("%w; %w", joined, err)
+	}
+	if more := len(errs) - len(named); more > 0 {
+		joined = fmt.Errorf("%w; and %d more", joined, more)
 	}
 	return joined
 }

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/ratify-project/ratify/pkg/common"
 	"golang.org/x/sync/semaphore"
 
@@ -15,9 +14,6 @@ import (
 )
 
 const (
-	// maxRemembered bounds the verdicts an Engine remembers. At some 2 KiB a verdict that is 16 MiB: a cluster of 8,000
-	// distinct images is larger than most.
-	maxRemembered = 8192
 	// maxSubjects bounds the subjects verified at once; the others wait within their own time. Each needs a few
 	// connections and less than 1 MiB.
 	maxSubjects = 256
@@ -37,7 +33,8 @@ type Engine struct {
 type Options struct {
 	// VerdictTTL is how long a verdict is remembered; zero means not at all.
 	VerdictTTL time.Duration
-	// ArtifactTypes are the types of referrers that are looked at; empty means all.
+	// ArtifactTypes are the types of a subject's referrers that are looked at; empty means all. What refers to these is always
+	// looked at.
 	ArtifactTypes []string
 	// OnVerifier, if set, is told of each run of a verifier.
 	OnVerifier func(VerifierRun)
@@ -60,12 +57,7 @@ type VerifierRun struct {
 type generation struct {
 	snapshot *Snapshot
 	inFlight *flight.Group[Verdict]
-	verdicts *lru.Cache[string, remembered]
-}
-
-type remembered struct {
-	verdict Verdict
-	until   time.Time
+	verdicts *verdicts
 }
 
 // NewEngine returns an Engine without configuration: every verdict is Undetermined until the first Load.
@@ -78,11 +70,7 @@ func NewEngine(o Options) *Engine {
 
 // Load makes s the configuration of all requests that start from now on.
 func (e *Engine) Load(s *Snapshot) {
-	verdicts, err := lru.New[string, remembered](maxRemembered)
-	if err != nil {
-		panic(err) // only for a size that is not positive
-	}
-	old := e.current.Swap(&generation{snapshot: s, inFlight: flight.New[Verdict](s.verifyTimeout), verdicts: verdicts})
+	old := e.current.Swap(&generation{snapshot: s, inFlight: flight.New[Verdict](s.verifyTimeout), verdicts: newVerdicts()})
 	if old != nil {
 		closeStores(old.snapshot, s)
 	}
@@ -133,11 +121,11 @@ func (e *Engine) Verify(ctx context.Context, namespace, image string) Verdict {
 	}
 
 	key := namespace + "|" + ref.Original
-	if known, ok := e.remembered(g, key); ok {
+	if known, ok := g.verdicts.get(key, e.options.Now()); ok {
 		return known
 	}
 	verdict, err := g.inFlight.Do(ctx, key, func(ctx context.Context) (Verdict, error) {
-		if known, ok := e.remembered(g, key); ok {
+		if known, ok := g.verdicts.get(key, e.options.Now()); ok {
 			return known, nil // by a call that ended between the look-up above and this one
 		}
 		if err := e.slots.Acquire(ctx, 1); err != nil {
@@ -152,21 +140,13 @@ func (e *Engine) Verify(ctx context.Context, namespace, image string) Verdict {
 	return verdict
 }
 
-func (e *Engine) remembered(g *generation, key string) (Verdict, bool) {
-	known, ok := g.verdicts.Get(key)
-	if !ok || !e.options.Now().Before(known.until) {
-		return Verdict{}, false
-	}
-	return known.verdict, true
-}
-
 func (e *Engine) evaluate(ctx context.Context, g *generation, namespace string, scope Scope, ref common.Reference, key string) Verdict {
 	run := &run{engine: e, namespace: namespace, scope: scope, policyType: scope.Policy.GetPolicyType(ctx)}
 	verdict := run.verdict(ctx, ref)
 	if verdict.Outcome != Undetermined && e.options.VerdictTTL > 0 {
 		// Safe to remember: the subject is a digest, the configuration is the generation's own, and what could not be
 		// found out is not among the verdicts.
-		g.verdicts.Add(key, remembered{verdict, e.options.Now().Add(e.options.VerdictTTL)})
+		g.verdicts.put(key, verdict, e.options.Now().Add(e.options.VerdictTTL))
 	}
 	return verdict
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -83,10 +84,14 @@ func (g *graph) GetSubjectDescriptor(ctx context.Context, ref common.Reference) 
 	return &ocispecs.SubjectDescriptor{Descriptor: oci.Descriptor{Digest: d}}, nil
 }
 
-func (g *graph) ListReferrers(_ context.Context, ref common.Reference, _ []string, _ string, _ *ocispecs.SubjectDescriptor) (referrerstore.ListReferrersResult, error) {
+func (g *graph) ListReferrers(_ context.Context, ref common.Reference, artifactTypes []string, _ string, _ *ocispecs.SubjectDescriptor) (referrerstore.ListReferrersResult, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return referrerstore.ListReferrersResult{Referrers: g.referrers[ref.Digest]}, nil
+	wanted := slices.Clone(g.referrers[ref.Digest])
+	if len(artifactTypes) > 0 {
+		wanted = slices.DeleteFunc(wanted, func(d ocispecs.ReferenceDescriptor) bool { return !slices.Contains(artifactTypes, d.ArtifactType) })
+	}
+	return referrerstore.ListReferrersResult{Referrers: wanted}, nil
 }
 
 func (g *graph) GetBlobContent(context.Context, common.Reference, digest.Digest) ([]byte, error) {

@@ -60,25 +60,32 @@ func (r *run) inspect(ctx context.Context, subject common.Reference, depth int) 
 	if err != nil {
 		return nil, err
 	}
-	referrers, err := r.referrers(ctx, subject, desc)
+	artifactTypes, atOnce := r.engine.options.ArtifactTypes, maxReferrers
+	if depth < maxDepth { // nested: all types count, and one at a time, lest each level multiplies what happens at once
+		artifactTypes, atOnce = nil, 1
+	}
+	referrers, err := r.referrers(ctx, subject, desc, artifactTypes)
 	if err != nil {
 		return nil, err
 	}
 	found := make(findings, len(referrers))
 	var group errgroup.Group
-	group.SetLimit(maxReferrers)
+	group.SetLimit(atOnce)
 	for i, ref := range referrers {
-		group.Go(func() error {
+		group.Go(func() (err error) {
+			defer recovered(&err)
 			found[i] = r.examine(ctx, subject, ref, depth)
-			return nil
+			return nil // examine tells of failures in what it finds
 		})
 	}
-	_ = group.Wait() // examine tells of failures in what it finds
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
 	return slices.DeleteFunc(found, func(f finding) bool { return f.report == nil }), nil
 }
 
-// referrers lists what refers to subject in all stores and needs verification, each artifact once.
-func (r *run) referrers(ctx context.Context, subject common.Reference, desc *ocispecs.SubjectDescriptor) ([]referrer, error) {
+// referrers lists what of these types refers to subject in all stores and needs verification, each artifact once.
+func (r *run) referrers(ctx context.Context, subject common.Reference, desc *ocispecs.SubjectDescriptor, artifactTypes []string) ([]referrer, error) {
 	var all []referrer
 	seen := make(map[string]bool)
 	for _, store := range r.scope.Stores {
@@ -87,7 +94,7 @@ func (r *run) referrers(ctx context.Context, subject common.Reference, desc *oci
 			if page == maxPages {
 				return nil, fmt.Errorf("store %s: the referrers of %s have more than %d pages; remove what is not needed", store.Name(), subject.Original, maxPages)
 			}
-			list, err := store.ListReferrers(ctx, subject, r.engine.options.ArtifactTypes, token, desc)
+			list, err := store.ListReferrers(ctx, subject, artifactTypes, token, desc)
 			if err != nil {
 				return nil, fmt.Errorf("list the referrers of %s: %w", subject.Original, err)
 			}
@@ -140,6 +147,9 @@ func (r *run) examineWith(ctx context.Context, v verifier.ReferenceVerifier, sub
 	}
 	if !r.scope.Policy.OverallVerifyResult(ctx, nested.reports()) {
 		result.IsSuccess, result.Message = false, "what refers to this artifact did not verify; see nestedResults"
+		if len(nested) == 0 {
+			result.Message = "no artifact that a configured verifier can check refers to this one, and its verifier has nestedReferences"
+		}
 	}
 	return finding{result, nested.undetermined()}
 }
@@ -206,11 +216,15 @@ func (r *run) verify(ctx context.Context, v verifier.ReferenceVerifier, subject 
 	return result, err
 }
 
-// resolve asks the stores in order for the subject's descriptor.
+// resolve asks the stores in order for the subject's descriptor. Referrers are looked for by its digest, so that an answer about another
+// subject would lend this one the signatures of that.
 func resolve(ctx context.Context, stores []referrerstore.ReferrerStore, ref common.Reference) (*ocispecs.SubjectDescriptor, error) {
 	var errs []error
 	for _, store := range stores {
 		desc, err := store.GetSubjectDescriptor(ctx, ref)
+		if err == nil && (desc.Digest.Validate() != nil || ref.Digest != "" && desc.Digest != ref.Digest) {
+			err = fmt.Errorf("store %s answered for %s with digest %q", store.Name(), ref.Original, desc.Digest)
+		}
 		if err == nil {
 			return desc, nil
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -19,11 +21,7 @@ import (
 // the result, and a failure because the artifact could not be read or the time ran out, which is an error. A panic is an error
 // too: it must not end the verification of all other images.
 func ask(ctx context.Context, v verifier.ReferenceVerifier, subject common.Reference, ref referrer) (result verifier.VerifierResult, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			result, err = verifier.VerifierResult{}, fmt.Errorf("panic: %v", p)
-		}
-	}()
+	defer recovered(&err)
 	if err := ctx.Err(); err != nil {
 		return verifier.VerifierResult{}, err
 	}
@@ -35,6 +33,14 @@ func ask(ctx context.Context, v verifier.ReferenceVerifier, subject common.Refer
 		}
 	}
 	return result, err
+}
+
+// recovered, deferred, makes an error of a panic.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		slog.Error("panic while verifying", "panic", p, "stack", string(debug.Stack()))
+		*err = fmt.Errorf("panic: %v; the log has the details", p)
+	}
 }
 
 // witness is a store that remembers the first call that failed for another reason than the artifact itself. It answers from what is
