@@ -3,12 +3,14 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
-BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+BUILD   := go build -ldflags '$(LDFLAGS)'
 
 # How long each fuzz test runs.
 FUZZTIME ?= 30s
 
-export GOFLAGS := -buildvcs=false
+# One set of flags for all that is not tested, so that what lint compiled need not be compiled again. The race detector needs cgo.
+export CGO_ENABLED := 0
+export GOFLAGS := -buildvcs=false -trimpath
 export ALIBABA_CLOUD_ECS_METADATA_DISABLED := true
 
 .DEFAULT_GOAL := help
@@ -23,7 +25,7 @@ build: ## Build bin/ratify, static and stamped with version and commit
 
 .PHONY: test
 test: ## Run all tests with the race detector
-	go test -race -timeout 10m ./...
+	CGO_ENABLED=1 go test -race -timeout 10m ./...
 
 .PHONY: lint
 lint: ## Check format, vet, staticcheck and that go.mod is tidy
@@ -52,7 +54,7 @@ compat: build ## Compare the verdicts with those of upstream's own binary (build
 	RATIFY_BINARY=$(CURDIR)/bin/ratify RATIFY_UPSTREAM_BINARY=$(CURDIR)/bin/upstream-ratify go test -count=1 -v ./test/compat
 
 bin/upstream-ratify: test/upstream/go.mod
-	CGO_ENABLED=0 go build -C test/upstream -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ github.com/ratify-project/ratify/cmd/ratify
+	go build -C test/upstream -ldflags '-s -w' -o $(CURDIR)/$@ github.com/ratify-project/ratify/cmd/ratify
 
 .PHONY: emulator
 emulator: ## Run the emulated cloud and print how to use it
