@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -36,9 +37,13 @@ func New[V any](timeout time.Duration) *Group[V] {
 	return &Group[V]{timeout: timeout, calls: make(map[string]*call[V])}
 }
 
-// Do returns the outcome of fn for key, joining a call for the same key that is already in flight. It returns early when ctx ends. The
-// error of whoever waited in vain says what for, and wraps the cause.
+// Do returns the outcome of fn for key, joining a call for the same key that is already in flight. It returns early when ctx ends, and
+// starts nothing when it has ended. The error of whoever waited in vain says what for, and wraps the cause.
 func (g *Group[V]) Do(ctx context.Context, key string, fn func(context.Context) (V, error)) (V, error) {
+	if ctx.Err() != nil {
+		var none V
+		return none, context.Cause(ctx)
+	}
 	g.mu.Lock()
 	c, ok := g.calls[key]
 	if !ok {
@@ -73,7 +78,8 @@ func (g *Group[V]) run(ctx context.Context, key string, c *call[V], fn func(cont
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			c.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			slog.Error("panic in a call that others wait for", "panic", p, "stack", string(debug.Stack()))
+			c.err = fmt.Errorf("panic: %v; the log has the details", p)
 		}
 		g.mu.Lock()
 		g.forget(key, c)

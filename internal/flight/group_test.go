@@ -166,10 +166,28 @@ func TestErrorsNameWhatWasWaitedFor(t *testing.T) {
 
 func TestPanicIsAnError(t *testing.T) {
 	g := New[int](time.Minute)
-	if _, err := g.Do(t.Context(), "k", func(context.Context) (int, error) { panic("boom") }); err == nil || !strings.Contains(err.Error(), "boom") {
-		t.Errorf("got %v, want the panic as an error", err)
+	if _, err := g.Do(t.Context(), "k", func(context.Context) (int, error) { panic("boom") }); err == nil || !strings.Contains(err.Error(), "boom") || strings.Contains(err.Error(), "goroutine") {
+		t.Errorf("got %v, want the panic as an error, without the stack: users read errors", err)
 	}
 	if v, err := g.Do(t.Context(), "k", func(context.Context) (int, error) { return 1, nil }); v != 1 || err != nil {
 		t.Errorf("after a panic: %d, %v", v, err)
+	}
+}
+
+func TestEndedCallerStartsNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	called := make(chan struct{}, 1)
+	_, err := New[int](time.Minute).Do(ctx, "k", func(context.Context) (int, error) {
+		called <- struct{}{}
+		return 0, nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	select {
+	case <-called:
+		t.Error("the call was made although nobody waited for it")
+	case <-time.After(20 * time.Millisecond):
 	}
 }
