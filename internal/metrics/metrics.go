@@ -11,11 +11,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// maxHosts bounds the values of label registry_host. Clusters pull from tens of registries; who can create pods can name more.
-const maxHosts = 100
-
-// otherHosts is the value of label registry_host for registries beyond maxHosts.
-const otherHosts = "other"
+const (
+	// maxHosts bounds the values of label registry_host. Clusters pull from tens of registries; who can create pods can name more.
+	maxHosts = 100
+	// maxNamespaces bounds the values of label workload_namespace. A key of a request names the namespace, and with some
+	// constraint templates it is what stands in a pod as its image.
+	maxNamespaces = 500
+	// other is the value of a label beyond its bound.
+	other = "other"
+)
 
 // Metrics holds the counters of one process. Make one with New. It is safe for concurrent use.
 type Metrics struct {
@@ -31,8 +35,8 @@ type Metrics struct {
 	generation   prometheus.Gauge
 	loadErrors   prometheus.Counter
 
-	mu    sync.Mutex
-	hosts map[string]bool
+	hosts      *bounded
+	namespaces *bounded
 }
 
 // New returns Metrics with a registry of their own.
@@ -58,7 +62,8 @@ func New() *Metrics {
 		verdicts:     prometheus.NewCounterVec(counter("ratify_verdict_count_total", "Verdicts by outcome: verified, refused or undetermined."), []string{"outcome", "workload_namespace"}),
 		generation:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "ratify_configuration_generation", Help: "Number of the configuration in use."}),
 		loadErrors:   prometheus.NewCounter(counter("ratify_configuration_error_count_total", "Configurations that could not be loaded.")),
-		hosts:        make(map[string]bool),
+		hosts:        newBounded(maxHosts),
+		namespaces:   newBounded(maxNamespaces),
 	}
 	m.registry.MustRegister(m.verification, m.mutation, m.verifier, m.systemErrors, m.registryCall, m.contentCache, m.cloudCall,
 		m.verdicts, m.generation, m.loadErrors, collectors.NewGoCollector(),
@@ -79,7 +84,7 @@ func (m *Metrics) MutateRequest(d time.Duration) { m.mutation.Observe(millisecon
 
 // Verifier counts one run of a verifier; failed says that it could not find out.
 func (m *Metrics) Verifier(name, namespace string, d time.Duration, success, failed bool) {
-	m.verifier.WithLabelValues(name, strconv.FormatBool(success), strconv.FormatBool(failed), namespace).Observe(milliseconds(d))
+	m.verifier.WithLabelValues(name, strconv.FormatBool(success), strconv.FormatBool(failed), m.namespaces.label(namespace)).Observe(milliseconds(d))
 }
 
 // SystemError counts an answer with a systemError. kind is one of a few words.
@@ -87,12 +92,12 @@ func (m *Metrics) SystemError(kind string) { m.systemErrors.WithLabelValues(kind
 
 // Verdict counts a verdict.
 func (m *Metrics) Verdict(outcome, namespace string) {
-	m.verdicts.WithLabelValues(outcome, namespace).Inc()
+	m.verdicts.WithLabelValues(outcome, m.namespaces.label(namespace)).Inc()
 }
 
 // RegistryRequest counts a request to a registry; status 0 means that there was no answer.
 func (m *Metrics) RegistryRequest(host string, status int) {
-	m.registryCall.WithLabelValues(m.boundedHost(host), strconv.Itoa(status), "").Inc()
+	m.registryCall.WithLabelValues(m.hosts.label(host), strconv.Itoa(status), "").Inc()
 }
 
 // ContentCache counts a look-up of a manifest or blob in the cache.
@@ -111,16 +116,27 @@ func (m *Metrics) Configuration(generation uint64) { m.generation.Set(float64(ge
 // ConfigurationError counts a configuration that could not be loaded.
 func (m *Metrics) ConfigurationError() { m.loadErrors.Inc() }
 
-func (m *Metrics) boundedHost(host string) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.hosts[host] {
-		if len(m.hosts) == maxHosts {
-			return otherHosts
+// bounded is the values of a label: the first that are seen, up to a maximum.
+type bounded struct {
+	most int
+
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+func newBounded(most int) *bounded { return &bounded{most: most, seen: make(map[string]bool)} }
+
+// label returns value, or other if there are too many already.
+func (b *bounded) label(value string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.seen[value] {
+		if len(b.seen) == b.most {
+			return other
 		}
-		m.hosts[host] = true
+		b.seen[value] = true
 	}
-	return host
+	return value
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -49,9 +49,24 @@ func TestHostsAreBounded(t *testing.T) {
 	}
 	text := scrape(t, m)
 	if n := strings.Count(text, "\nratify_registry_request_count_total{"); n != maxHosts+1 {
-		t.Errorf("%d hosts, want %d and %q", n, maxHosts, otherHosts)
+		t.Errorf("%d hosts, want %d and %q", n, maxHosts, other)
 	}
 	if !strings.Contains(text, fmt.Sprintf(`registry_host="other",status_code="200",workload_namespace=""} %d`, 2*maxHosts)) {
 		t.Error("the other hosts are not counted together")
+	}
+}
+
+// A constraint template may pass on what stands in a pod as a key, and with it a namespace that does not exist.
+func TestNamespacesAreBounded(t *testing.T) {
+	m := New()
+	for i := range maxNamespaces + 50 {
+		m.Verdict("refused", fmt.Sprintf("namespace-%d", i))
+		m.Verifier("notation", fmt.Sprintf("namespace-%d", i), time.Millisecond, false, false)
+	}
+	text := scrape(t, m)
+	for _, name := range []string{"ratify_verdict_count_total", "ratify_verifier_duration_millisecond_count"} {
+		if n := strings.Count(text, "\n"+name+"{"); n != maxNamespaces+1 {
+			t.Errorf("%s: %d namespaces, want %d and %q", name, n, maxNamespaces, other)
+		}
 	}
 }
