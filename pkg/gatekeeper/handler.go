@@ -8,10 +8,10 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 )
@@ -23,6 +23,11 @@ const (
 	maxTraceIDBytes = 128
 	// maxNamed bounds the images that a systemError names, so that it can be read.
 	maxNamed = 10
+	// maxCauseBytes bounds what it says of each: the cause may be about many referrers.
+	maxCauseBytes = 1000
+	// maxAtOnce bounds the images of one request that are asked about at once, so that a pod with hundreds of images from a
+	// registry that hangs leaves room for others. Pods have a handful.
+	maxAtOnce = 32
 )
 
 // Engine is what answers about images. *verification.Engine is one.
@@ -138,7 +143,7 @@ func (h *handler) verify(ctx context.Context, c *call) responseBody {
 		c.counts[v.Outcome]++
 		h.Metrics.Verdict(v.Outcome.String(), namespaces[i])
 		if v.Outcome == verification.Undetermined {
-			open = append(open, fmt.Sprintf("%s: %v", c.keys[i], v.Err))
+			open = append(open, fmt.Sprintf("%s: %s", c.keys[i], shorten(fmt.Sprint(v.Err))))
 			h.Log.Warn("undetermined", "trace_id", c.traceID, "image", c.keys[i], "error", v.Err)
 			continue
 		}
@@ -175,34 +180,43 @@ func (h *handler) mutate(ctx context.Context, c *call) responseBody {
 		}
 		body.Items[i] = item{Key: key, Value: pinned}
 		if err != nil {
-			body.Items[i] = item{Key: key, Value: key, Error: fmt.Sprintf("%v (trace id %s)", err, c.traceID)}
+			body.Items[i] = item{Key: key, Value: key, Error: fmt.Sprintf("%s (trace id %s)", shorten(fmt.Sprint(err)), c.traceID)}
 			h.Log.Warn("not mutated", "trace_id", c.traceID, "image", key, "error", err)
 		}
 	})
 	return body
 }
 
-// forEach runs do for all keys at once and waits for them. The engine bounds what of it really happens at once. A panic is
-// raised again in the caller.
+// forEach runs do for all keys, maxAtOnce at a time, and waits for them. A panic is raised again in the caller, with its place.
 func forEach(keys []string, do func(i int, key string)) {
-	var wg sync.WaitGroup
-	panics := make(chan any, len(keys))
+	var group errgroup.Group
+	group.SetLimit(maxAtOnce)
+	panics := make(chan string, len(keys))
 	for i, key := range keys {
-		wg.Go(func() {
+		group.Go(func() error {
 			defer func() {
 				if p := recover(); p != nil {
-					panics <- p
+					panics <- fmt.Sprintf("%v\n%s", p, debug.Stack())
 				}
 			}()
 			do(i, key)
+			return nil
 		})
 	}
-	wg.Wait()
+	_ = group.Wait() // do has no error
 	select {
 	case p := <-panics:
 		panic(p)
 	default:
 	}
+}
+
+// shorten cuts a text at maxCauseBytes.
+func shorten(text string) string {
+	if len(text) <= maxCauseBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxCauseBytes], "") + "…"
 }
 
 // systemError names the images without a verdict, each with its cause.

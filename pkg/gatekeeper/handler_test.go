@@ -1,6 +1,7 @@
 package gatekeeper
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,8 +11,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/open-policy-agent/frameworks/constraint/pkg/externaldata"
 	"github.com/ratify-project/ratify/pkg/verifier"
@@ -39,6 +42,8 @@ func (e engine) Verify(ctx context.Context, namespace, image string) verificatio
 	case strings.HasPrefix(image, "slow"):
 		<-ctx.Done()
 		return verification.Verdict{Err: ctx.Err()}
+	case strings.HasPrefix(image, "long"):
+		return verification.Verdict{Err: errors.New(strings.Repeat("é", maxCauseBytes))}
 	case image == "panic":
 		panic("boom")
 	}
@@ -147,6 +152,56 @@ func TestPanicIsNoVerdict(t *testing.T) {
 	answer := ask(t, newTestServer(t), "/verify", "good:1", "panic")
 	if len(answer.Response.Items) != 0 || !strings.Contains(answer.Response.SystemError, "trace-7") {
 		t.Errorf("%+v", answer.Response)
+	}
+}
+
+func TestPanicIsLoggedWithItsPlace(t *testing.T) {
+	var log bytes.Buffer
+	s := httptest.NewServer(NewHandler(engine{}, HandlerOptions{Metrics: metrics.New(), Log: slog.New(slog.NewTextHandler(&log, nil))}))
+	ask(t, s, "/verify", "panic")
+	s.Close()
+	if !strings.Contains(log.String(), "boom") || !strings.Contains(log.String(), "engine.Verify") {
+		t.Errorf("log: %s", &log)
+	}
+}
+
+// crowded is an engine that knows how many of its images were asked about at once.
+type crowded struct {
+	engine
+	now, most, all atomic.Int32
+}
+
+func (c *crowded) Verify(ctx context.Context, namespace, image string) verification.Verdict {
+	n := c.now.Add(1)
+	defer c.now.Add(-1)
+	for most := c.most.Load(); n > most && !c.most.CompareAndSwap(most, n); most = c.most.Load() {
+	}
+	c.all.Add(1)
+	<-time.After(time.Millisecond) // so that they overlap
+	return c.engine.Verify(ctx, namespace, image)
+}
+
+func TestOneRequestDoesNotTakeAllThereIs(t *testing.T) {
+	c := &crowded{}
+	s := httptest.NewServer(NewHandler(c, HandlerOptions{Metrics: metrics.New(), Log: discard}))
+	defer s.Close()
+	keys := make([]string, maxKeys)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("good:%d", i)
+	}
+	if answer := ask(t, s, "/verify", keys...); len(answer.Response.Items) != maxKeys || c.all.Load() != maxKeys {
+		t.Errorf("%d items, %d images", len(answer.Response.Items), c.all.Load())
+	}
+	if most := c.most.Load(); most > maxAtOnce {
+		t.Errorf("%d images at once, more than %d", most, maxAtOnce)
+	}
+}
+
+func TestSystemErrorIsShort(t *testing.T) {
+	answer := ask(t, newTestServer(t), "/verify", "long:1")
+	if n := len(answer.Response.SystemError); n > 2*maxCauseBytes || !strings.Contains(answer.Response.SystemError, "long:1: é") || !utf8.ValidString(answer.Response.SystemError) ||
+		strings.Contains(answer.Response.SystemError, "\ufffd") {
+		t.Errorf("%d bytes: %s", n, answer.Response.SystemError)
 	}
 }
 

@@ -17,7 +17,10 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	// readTimeout bounds reading a request of at most maxRequestBytes.
 	readTimeout = 10 * time.Second
-	idleTimeout = 90 * time.Second
+	// writeTimeout bounds a request from its header to the end of its answer. It is longer than the 30 s that Kubernetes leaves a
+	// webhook at most.
+	writeTimeout = 45 * time.Second
+	idleTimeout  = 90 * time.Second
 	// drainTimeout is longer than any request may take, and shorter than the 30 s that Kubernetes leaves a pod to end.
 	drainTimeout   = 10 * time.Second
 	maxHeaderBytes = 64 << 10
@@ -64,15 +67,20 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return group.Wait()
 }
 
-func serve(ctx context.Context, handler http.Handler, listener net.Listener, log *slog.Logger) error {
-	server := &http.Server{
+func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+}
+
+func serve(ctx context.Context, handler http.Handler, listener net.Listener, log *slog.Logger) error {
+	server := newHTTPServer(handler, log)
 	drained := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)

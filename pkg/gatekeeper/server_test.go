@@ -292,3 +292,15 @@ func TestHealth(t *testing.T) {
 	ready = nil
 	check("/readyz", 200, "ok")
 }
+
+// Whoever connects and then neither sends nor reads must not hold a connection for ever.
+func TestEveryPhaseOfAConnectionEnds(t *testing.T) {
+	s := newHTTPServer(http.NotFoundHandler(), discard)
+	for name, timeout := range map[string]time.Duration{
+		"header": s.ReadHeaderTimeout, "request": s.ReadTimeout, "answer": s.WriteTimeout, "idle": s.IdleTimeout,
+	} {
+		if timeout <= 0 || timeout > 2*time.Minute {
+			t.Errorf("%s: %s", name, timeout)
+		}
+	}
+}
