@@ -301,6 +301,39 @@ func TestChallengeChanges(t *testing.T) {
 	wantError(t, err, "without a Basic or Bearer challenge")
 }
 
+// A registry may move to another token service while the former one is switched off.
+func TestTokenServiceMoves(t *testing.T) {
+	for name, former := range map[string]http.HandlerFunc{"gone": http.NotFound,
+		"refusing": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }} {
+		f := newFake(t)
+		f.password, f.life = "secret", 60
+		subject, _ := f.image("app", "v1")
+		s := f.store(user("secret"))
+		if _, err := s.GetSubjectDescriptor(t.Context(), subject); err != nil {
+			t.Fatal(err)
+		}
+		f.clock.Advance(time.Minute)
+		f.set(func() {
+			f.challenge = `Bearer realm="https://other.example.com/token",service="fake"`
+			f.intercept = func(w http.ResponseWriter, r *http.Request) bool {
+				switch r.Host {
+				case tokenHost:
+					former(w, r)
+				case "other.example.com":
+					f.serveToken(w, r)
+				default:
+					return false
+				}
+				return true
+			}
+		})
+		_, _ = s.GetSubjectDescriptor(t.Context(), subject) // may fail
+		if _, err := s.GetSubjectDescriptor(t.Context(), subject); err != nil {
+			t.Errorf("%s: after the former token service has failed: %v", name, err)
+		}
+	}
+}
+
 func TestTokenServiceLies(t *testing.T) {
 	f := newFake(t)
 	f.password = "secret"

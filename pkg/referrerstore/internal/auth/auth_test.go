@@ -1,9 +1,14 @@
 package auth
 
 import (
+	"context"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -136,5 +141,56 @@ func TestCheckRedirect(t *testing.T) {
 		if (err == nil) != test.follows || err == nil && (last.Header.Get("Authorization") != "") != test.authorized {
 			t.Errorf("%q: %v, header %q", test.path, err, last.Header)
 		}
+	}
+}
+
+type roundTripper func(*http.Request) *http.Response
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp := f(r)
+	resp.Request = r
+	return resp, nil
+}
+
+type anonymous struct{}
+
+func (anonymous) Grant(context.Context, string) (Grant, error) { return Grant{}, nil }
+func (anonymous) Refused(string, Grant) string                 { return "" }
+
+// Who can create pods can name any repository of a registry of theirs, whose tokens are as large as it likes.
+func TestTokensAreBounded(t *testing.T) {
+	respond := func(status int, body string, headers ...string) *http.Response {
+		resp := answer(t, headers...)
+		resp.StatusCode, resp.Body = status, io.NopCloser(strings.NewReader(body))
+		return resp
+	}
+	value := strings.Repeat("x", 100<<10)
+	c := New(Config{Source: anonymous{}, Timeout: time.Minute, Now: time.Now, Log: slog.New(slog.DiscardHandler), Transport: roundTripper(func(r *http.Request) *http.Response {
+		switch {
+		case r.URL.Host == "auth.example.com":
+			return respond(http.StatusOK, `{"token":"`+value+`","expires_in":3600}`)
+		case r.Header.Get("Authorization") == "":
+			return respond(http.StatusUnauthorized, "", `Bearer realm="https://auth.example.com/token"`)
+		}
+		return respond(http.StatusOK, "")
+	})})
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	const repositories = 700
+	for i := range repositories {
+		name := fmt.Sprint("app", i)
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodHead, "https://registry.example.com/v2/"+name+"/manifests/v1", nil)
+		req.RequestURI = ""
+		resp, err := c.Repository("registry.example.com", name, "registry.example.com/"+name).Do(req)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatal(resp, err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(c)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > tokensBytes*3/2 {
+		t.Errorf("the tokens of %d repositories take %d MiB", repositories, grown>>20)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/expiring"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/cache"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/transport"
 )
 
@@ -22,8 +23,10 @@ const (
 	clientID = "ratify-alibabacloud"
 	// maxRegistries bounds the registries remembered. Who may create a pod may name any number of them.
 	maxRegistries = 1000
-	// maxTokens bounds the repositories of a registry whose tokens are kept, for the same reason.
-	maxTokens = 10000
+	// tokensBytes bounds the tokens kept for repositories of all registries, for the same reason: some thousands of the usual 1 to 4 KiB.
+	tokensBytes = 32 << 20
+	// tokenCost is about what the keeper of a token takes besides the token and its key.
+	tokenCost = 1 << 10
 	// maxRedirects bounds the hops of one request: a registry sends to its object storage, which may send on once.
 	maxRedirects = 5
 	// refusalPause is how long credentials that were just fetched anew are believed. Without it every request for an image that
@@ -34,6 +37,8 @@ const (
 // Client sends requests to registries with what they ask for. Make one with New. It is safe for concurrent use.
 type Client struct {
 	Config
+	tokens *cache.Memory[*expiring.Value[token]]
+
 	mu         sync.Mutex
 	registries *simplelru.LRU[string, *registry]
 }
@@ -52,7 +57,7 @@ type Config struct {
 // New returns a Client that knows no registry yet.
 func New(c Config) *Client {
 	registries, _ := simplelru.NewLRU[string, *registry](maxRegistries, nil) // fails only for a size that is not positive
-	return &Client{Config: c, registries: registries}
+	return &Client{Config: c, registries: registries, tokens: cache.NewMemory[*expiring.Value[token]](tokensBytes, 0, c.Now)}
 }
 
 // registry is what is known of one registry.
@@ -67,7 +72,6 @@ type registry struct {
 	mu          sync.Mutex
 	learned     bool
 	challenge   challenge
-	tokens      *simplelru.LRU[string, *expiring.Value[token]]
 	refusedAt   time.Time
 	explanation string
 }
@@ -78,8 +82,7 @@ func (c *Client) registry(host string) *registry {
 	if r, ok := c.registries.Get(host); ok {
 		return r
 	}
-	tokens, _ := simplelru.NewLRU[string, *expiring.Value[token]](maxTokens, nil)
-	r := &registry{client: c, host: host, tokens: tokens,
+	r := &registry{client: c, host: host,
 		learning: flight.New[challenge](c.Timeout), regrants: flight.New[bool](c.Timeout)}
 	c.registries.Add(host, r)
 	return r
@@ -169,26 +172,41 @@ func (r *registry) remember(c challenge) {
 	r.challenge, r.learned = c, true
 }
 
+// doubt makes the next request ask again what the registry wants. The token service that c names may have moved since c was learned,
+// and the registry itself, which would tell, is not reached without a token.
+func (r *registry) doubt(c challenge) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.challenge == c {
+		r.learned = false
+	}
+}
+
 // token returns the keeper of the tokens for a repository.
 func (r *registry) token(c challenge, repository, artifact string) *expiring.Value[token] {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := repository + "\n" + c.realm + "\n" + c.service
-	if v, ok := r.tokens.Get(key); ok {
+	key := r.host + "/" + repository + "\n" + c.realm + "\n" + c.service
+	if v, ok := r.client.tokens.Get(key); ok {
 		return v
 	}
-	v := expiring.New(func(ctx context.Context) (token, time.Time, error) {
+	var v *expiring.Value[token]
+	v = expiring.New(func(ctx context.Context) (token, time.Time, error) {
 		grant, err := r.client.Source.Grant(ctx, artifact)
 		if err != nil {
 			return token{}, time.Time{}, err
 		}
-		return r.fetchToken(ctx, c, repository, grant)
+		fetched, ends, err := r.fetchToken(ctx, c, repository, grant)
+		if err == nil {
+			r.client.tokens.Put(key, v, tokenCost+int64(len(fetched.value)))
+		}
+		return fetched, ends, err
 	}, r.client.Timeout, r.client.Now)
 	v.OnRefreshError = func(err error, validUntil time.Time) {
 		r.client.Log.Warn("a registry token could not be renewed; the old one is used until its end",
 			"repository", artifact, "validUntil", validUntil, "error", err)
 	}
-	r.tokens.Add(key, v)
+	r.client.tokens.Put(key, v, tokenCost)
 	return v
 }
 

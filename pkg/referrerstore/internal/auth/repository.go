@@ -105,6 +105,7 @@ func (r *Repository) authorize(ctx context.Context, req *http.Request, c challen
 		flight.Waits(ctx, "a token for "+r.artifact)
 		token, err := r.registry.token(c, r.name, r.artifact).Get(ctx)
 		if err != nil {
+			r.registry.doubt(c)
 			return pass{}, err
 		}
 		req.Header.Set("Authorization", "Bearer "+token.value)
