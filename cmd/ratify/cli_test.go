@@ -56,7 +56,7 @@ func TestVerifyCommand(t *testing.T) {
 		"unsigned":        {[]string{"-s", unsigned}, 1, []string{`"isSuccess": false`, `"outcome": "refused"`, "no signature was found"}},
 		"unsigned, table": {[]string{"-s", unsigned, "-o", "table"}, 1, []string{"refused", "sign the image by this digest"}},
 		"foreign":         {[]string{"-s", foreign}, 1, []string{"no trust store holds the issuer of CN=stranger"}},
-		"undetermined":    {[]string{"-s", standby}, 2, []string{`"outcome": "undetermined"`, "cr:GetAuthorizationToken", "R-7"}},
+		"undetermined":    {[]string{"-s", standby}, 2, []string{`"outcome": "undetermined"`, "cr:GetAuthorizationToken", "R-7", `"verifierReports": []`}},
 		"other type":      {[]string{"-s", signed, "-t", "application/spdx+json"}, 1, []string{"no signature was found"}},
 		"no subject":      {nil, 2, []string{"subject"}},
 		"output":          {[]string{"-s", signed, "-o", "yaml"}, 2, []string{"--output yaml"}},

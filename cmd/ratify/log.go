@@ -15,13 +15,18 @@ var logLevel slog.LevelVar
 // setLevel sets the level of the log: debug if that is asked for, else that of RATIFY_LOG_LEVEL, else usual.
 func setLevel(debug bool, usual slog.Level) {
 	level := usual
-	if named, err := logrus.ParseLevel(os.Getenv("RATIFY_LOG_LEVEL")); err == nil { // the names that users of Ratify know
+	wanted := os.Getenv("RATIFY_LOG_LEVEL")
+	named, err := logrus.ParseLevel(wanted) // the names that users of Ratify know
+	if err == nil {
 		level = toSlog(named)
 	}
 	if debug {
 		level = slog.LevelDebug
 	}
 	logLevel.Set(level)
+	if err != nil && wanted != "" {
+		slog.Warn("RATIFY_LOG_LEVEL is not a level", "value", wanted, "levels", logrus.AllLevels, "used", level)
+	}
 }
 
 // setFormat makes the log of format text (or ""), json or logstash the default of the process.

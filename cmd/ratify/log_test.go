@@ -45,6 +45,12 @@ func TestLog(t *testing.T) {
 			t.Errorf("RATIFY_LOG_LEVEL=%q: %s, want %s", level, logLevel.Level(), want)
 		}
 	}
+	var w bytes.Buffer
+	setFormat(&w, "")
+	t.Setenv("RATIFY_LOG_LEVEL", "nonsense")
+	if setLevel(false, slog.LevelWarn); !strings.Contains(w.String(), "RATIFY_LOG_LEVEL") || !strings.Contains(w.String(), "nonsense") {
+		t.Errorf("a level that does not exist is not told: %q", &w)
+	}
 	if setLevel(true, slog.LevelWarn); logLevel.Level() != slog.LevelDebug {
 		t.Errorf("--debug: %s", logLevel.Level())
 	}

@@ -33,8 +33,8 @@ func newRoot() *cobra.Command {
 			if cmd.Name() == serveUse {
 				usual = slog.LevelInfo
 			}
-			setLevel(debug, usual)
 			setFormat(cmd.ErrOrStderr(), "")
+			setLevel(debug, usual)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Usage() },
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,7 +71,7 @@ func (o *serveOptions) validate() error {
 		return errors.New("--http is missing: the address to answer Gatekeeper on, such as :6001")
 	case o.crdManager:
 		return errors.New("--enable-crd-manager: this version takes its configuration from a file only; use --config")
-	case o.metricsEnabled && o.metricsType != "prometheus":
+	case o.metricsEnabled && !strings.EqualFold(o.metricsType, "prometheus"):
 		return fmt.Errorf("--metrics-type %s is not supported; use prometheus", o.metricsType)
 	case o.metricsPort < 0 || o.metricsPort > 65535:
 		return fmt.Errorf("--metrics-port %d is not a port", o.metricsPort)

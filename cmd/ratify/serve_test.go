@@ -222,6 +222,15 @@ func TestServeRefusesToStart(t *testing.T) {
 	}
 }
 
+func TestMetricsTypeIsReadAsUpstreamReadsIt(t *testing.T) {
+	for _, name := range []string{"prometheus", "Prometheus"} {
+		o := serveOptions{address: ":6001", metricsEnabled: true, metricsType: name}
+		if err := o.validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // freePort returns a port that was free a moment ago, for a flag that takes no 0.
 func freePort(t *testing.T) string {
 	t.Helper()

@@ -91,12 +91,16 @@ func printVerdict(w io.Writer, format string, v verification.Verdict) error {
 	if format == "table" {
 		return printTable(w, v, problem)
 	}
+	reports := v.Reports
+	if reports == nil {
+		reports = []any{} // a list in JSON, too, as scripts expect
+	}
 	return printJSON(w, struct {
 		IsSuccess       bool   `json:"isSuccess"`
 		Outcome         string `json:"outcome"`
 		Error           string `json:"error,omitempty"`
 		VerifierReports []any  `json:"verifierReports"`
-	}{v.Outcome == verification.Verified, v.Outcome.String(), problem, v.Reports})
+	}{v.Outcome == verification.Verified, v.Outcome.String(), problem, reports})
 }
 
 func printTable(w io.Writer, v verification.Verdict, problem string) error {
