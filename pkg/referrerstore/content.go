@@ -18,6 +18,7 @@ const (
 	readingBlob     = "reading blob"
 	// dockerManifest is the media type of manifests that cosign writes for registries that know no OCI types. It has the fields of OCI's.
 	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 
 // GetReferenceManifest reads the manifest of a referrer: an OCI image manifest, whose layers are the blobs, or an OCI artifact manifest.

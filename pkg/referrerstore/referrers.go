@@ -2,6 +2,7 @@ package referrerstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -87,48 +88,99 @@ func (s *Store) list(ctx context.Context, r reference, desc ocispec.Descriptor) 
 }
 
 // askReferrers lists by the referrers API, or by the referrers tag where a registry does not have it
-// (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers). That a registry does not have it is remembered once
-// a referrers tag was found there: a registry may also answer 404 for a subject that it does not know.
+// (https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers). Where a referrers tag was found, it is looked
+// for first from then on. The API is still asked for a subject without: behind one host there may be repositories of several kinds.
 func (s *Store) askReferrers(ctx context.Context, r reference, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	_, byTag := s.noReferrersAPI.Get(r.registry)
-	if !byTag {
-		found, _, err := s.askOnce(ctx, r, desc, true)
-		if !errors.Is(err, errdef.ErrUnsupported) {
+	_, tagFirst := s.noReferrersAPI.Get(r.registry)
+	if tagFirst {
+		if found, tagged, err := s.askTag(ctx, r, desc); tagged || err != nil {
 			return found, err
 		}
 	}
-	found, indexed, err := s.askOnce(ctx, r, desc, false)
-	if indexed && !byTag {
+	found, err := s.askAPI(ctx, r, desc)
+	if !errors.Is(err, errdef.ErrUnsupported) {
+		return found, err
+	}
+	if tagFirst {
+		return nil, nil
+	}
+	found, tagged, err := s.askTag(ctx, r, desc)
+	if tagged {
 		s.noReferrersAPI.Put(r.registry, struct{}{}, descriptorCost)
 	}
 	return found, err
 }
 
-// askOnce lists in one of the two ways. It also returns whether there was a list at all.
-func (s *Store) askOnce(ctx context.Context, r reference, desc ocispec.Descriptor, byAPI bool) (found []ocispec.Descriptor, listed bool, err error) {
+// askAPI lists by the referrers API. The error wraps errdef.ErrUnsupported if the registry answers as one without it.
+func (s *Store) askAPI(ctx context.Context, r reference, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	repository := s.repository(r)
-	if err := repository.SetReferrersCapability(byAPI); err != nil {
+	if err := repository.SetReferrersCapability(true); err != nil {
+		return nil, err
+	}
+	var found referrerList
+	err := repository.Referrers(ctx, desc, "", found.add)
+	return found.list, err
+}
+
+// askTag reads the list that clients keep under the referrers tag, and tells whether there is one. What is there must be a manifest: a web
+// page in place of it, which some proxies send with status 200, must not pass for "no signatures".
+func (s *Store) askTag(ctx context.Context, r reference, desc ocispec.Descriptor) ([]ocispec.Descriptor, bool, error) {
+	tag := desc.Digest.Algorithm().String() + "-" + desc.Digest.Encoded()
+	index, body, err := s.repository(r).FetchReference(ctx, tag)
+	if errors.Is(err, errdef.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
 		return nil, false, err
 	}
-	seen := make(map[digest.Digest]bool)
-	err = repository.Referrers(ctx, desc, "", func(page []ocispec.Descriptor) error {
-		listed = true
-		for _, d := range page {
-			if err := validate(d, maxManifest); err != nil && !errors.Is(err, ErrLimit) { // too large is for who reads it
-				return err
-			}
-			if seen[d.Digest] {
-				continue
-			}
-			seen[d.Digest] = true
-			if len(found) == maxReferrers {
-				return fmt.Errorf("%w: it has more than %d referrers", ErrLimit, maxReferrers)
-			}
-			found = append(found, d)
+	defer body.Close()
+	switch {
+	case slices.Contains([]string{ocispec.MediaTypeImageManifest, dockerManifest, dockerList}, index.MediaType), index.Digest == desc.Digest:
+		return nil, false, nil // some registries find the subject under this tag
+	case index.MediaType != ocispec.MediaTypeImageIndex:
+		return nil, false, fmt.Errorf("what the registry sent for the referrers tag %s is no manifest but %q: a proxy may have answered in its place",
+			tag, truncate(index.MediaType))
+	}
+	if err := validate(index, maxIndex); err != nil {
+		return nil, false, err
+	}
+	data, err := readAll(body, index)
+	if err != nil {
+		return nil, false, err
+	}
+	var content ocispec.Index
+	if err := json.Unmarshal(data, &content); err != nil {
+		return nil, false, fmt.Errorf("the list under the referrers tag %s: %w", tag, err)
+	}
+	var found referrerList
+	err = found.add(content.Manifests)
+	return found.list, true, err
+}
+
+// referrerList collects referrers, each once.
+type referrerList struct {
+	list []ocispec.Descriptor
+	seen map[digest.Digest]bool
+}
+
+func (l *referrerList) add(page []ocispec.Descriptor) error {
+	if l.seen == nil {
+		l.seen = make(map[digest.Digest]bool)
+	}
+	for _, d := range page {
+		if err := validate(d, maxManifest); err != nil && !errors.Is(err, ErrLimit) { // too large is for who reads it
+			return err
 		}
-		return nil
-	})
-	return found, listed, err
+		if l.seen[d.Digest] {
+			continue
+		}
+		l.seen[d.Digest] = true
+		if len(l.list) == maxReferrers {
+			return fmt.Errorf("%w: it has more than %d referrers", ErrLimit, maxReferrers)
+		}
+		l.list = append(l.list, d)
+	}
+	return nil
 }
 
 // cosignSignature finds the manifest of an image's cosign signatures by its tag; none is no error.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/ratify-project/ratify/pkg/common"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
 )
 
@@ -35,10 +36,46 @@ func TestReferrersTag(t *testing.T) {
 	wantBlobs(t, s, subject, "signature")
 	f.wantCalls("first list", map[string]int{"HEAD manifests": 1, "GET referrers": 1, "GET manifests": 2, "GET blobs": 1})
 	wantBlobs(t, s, unsigned)
+	f.wantCalls("neither", map[string]int{"HEAD manifests": 1, "GET referrers": 1, "GET manifests": 1})
+	wantBlobs(t, s, subject, "signature")
 	f.wantCalls("remembered", map[string]int{"HEAD manifests": 1, "GET manifests": 1})
 	f.clock.Advance(noReferrersAPIFor)
-	wantBlobs(t, s, unsigned)
+	wantBlobs(t, s, subject, "signature")
 	f.wantCalls("asked anew", map[string]int{"HEAD manifests": 1, "GET referrers": 1, "GET manifests": 1})
+
+	// Another repository of the registry has the API, as behind the one host of a product that also caches other registries.
+	other, desc := f.image("other", "v1")
+	f.sign("other", desc, "other signature")
+	f.on(isKind("app/referrers"), http.NotFound)
+	wantBlobs(t, s, other, "other signature")
+}
+
+// A proxy that answers everything with a page of its own must not make signed images look unsigned.
+func TestWebPage(t *testing.T) {
+	for kind, match := range map[string]func(*http.Request) bool{
+		"everything":    func(r *http.Request) bool { return r.URL.Path != "/v2/" },
+		"all but HEAD":  func(r *http.Request) bool { return r.Method == http.MethodGet && r.URL.Path != "/v2/" },
+		"all but blobs": func(r *http.Request) bool { return isKind("manifests")(r) || isKind("referrers")(r) },
+	} {
+		f := newFake(t)
+		f.challenge = ""
+		subject, desc := f.image("app", "v1")
+		f.sign("app", desc, "signature")
+		f.on(match, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Header().Set("Content-Length", "6")
+			fmt.Fprint(w, "<html>")
+		})
+		s := f.store(nil)
+		for _, target := range []common.Reference{subject, {Path: subject.Path, Tag: "v1"}} {
+			if blobs, err := verify(t.Context(), s, target); err == nil || errors.Is(err, ErrNotFound) {
+				t.Errorf("%s: %q, %v", kind, blobs, err)
+			}
+		}
+		if list, err := s.ListReferrers(t.Context(), subject, nil, "", &ocispecs.SubjectDescriptor{Descriptor: desc}); err == nil {
+			t.Errorf("%s: %d referrers, no error", kind, len(list.Referrers))
+		}
+	}
 }
 
 func TestCosign(t *testing.T) {

@@ -53,7 +53,7 @@ func (s *Store) resolve(ctx context.Context, r reference) (ocispec.Descriptor, e
 func (s *Store) head(ctx context.Context, r reference) (ocispec.Descriptor, error) {
 	desc, err := s.repository(r).Resolve(ctx, r.target)
 	if err == nil {
-		return desc, validate(desc, maxManifest)
+		return desc, validateSubject(desc)
 	}
 	if !unfit(err) {
 		return ocispec.Descriptor{}, err
@@ -63,7 +63,7 @@ func (s *Store) head(ctx context.Context, r reference) (ocispec.Descriptor, erro
 		return ocispec.Descriptor{}, err
 	}
 	defer body.Close()
-	if err := validate(desc, maxManifest); err != nil {
+	if err := validateSubject(desc); err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	_, err = readAll(body, desc)
@@ -81,7 +81,7 @@ func unfit(err error) bool {
 		refused    *auth.RefusedError
 	)
 	return !errors.As(err, &connection) && !errors.As(err, &refused) && !errors.Is(err, errdef.ErrNotFound) && !errors.Is(err, errProvider) &&
-		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+		!errors.Is(err, auth.ErrTokenService) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
 // validate checks a descriptor that a registry sent.
@@ -96,6 +96,15 @@ func validate(desc ocispec.Descriptor, limit int64) error {
 		return fmt.Errorf("%w: %s has %d bytes, and %d are accepted", ErrLimit, desc.Digest, desc.Size, limit)
 	}
 	return nil
+}
+
+// validateSubject is validate for what is there under a tag or digest. A web page, which some proxies send with status 200, is no image
+// without signatures.
+func validateSubject(desc ocispec.Descriptor) error {
+	if desc.MediaType == "text/html" {
+		return errors.New("the registry sent a web page instead of a manifest: a proxy may have answered in its place")
+	}
+	return validate(desc, maxManifest)
 }
 
 // readAll reads what desc describes, which must have been validated, and checks it against size and digest.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +18,9 @@ const (
 	// maxMessage bounds what of it is shown, in characters.
 	maxMessage = 300
 )
+
+// ErrTokenService is wrapped by the error of a token service that failed, before its host. The registry was not asked.
+var ErrTokenService = errors.New("token service")
 
 // RefusedError says that a registry, or its token service, does not let us read a repository.
 type RefusedError struct {

@@ -66,7 +66,7 @@ func (r *registry) fetchToken(ctx context.Context, c challenge, repository strin
 	began := r.client.Now()
 	resp, err := r.client.send(req)
 	if err != nil {
-		return token{}, time.Time{}, fmt.Errorf("token service %s: %w", realm.Host, err)
+		return token{}, time.Time{}, fmt.Errorf("%w %s: %w", ErrTokenService, realm.Host, err)
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
@@ -74,11 +74,11 @@ func (r *registry) fetchToken(ctx context.Context, c challenge, repository strin
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return token{}, time.Time{}, &refusal{host: realm.Host, status: resp.StatusCode, message: message(resp.Body), grant: grant}
 	default:
-		return token{}, time.Time{}, fmt.Errorf("token service %s answered %s %s", realm.Host, resp.Status, message(resp.Body))
+		return token{}, time.Time{}, fmt.Errorf("%w %s answered %s %s", ErrTokenService, realm.Host, resp.Status, message(resp.Body))
 	}
 	value, life, err := parseToken(resp.Body)
 	if err != nil {
-		return token{}, time.Time{}, fmt.Errorf("token service %s: %w", realm.Host, err)
+		return token{}, time.Time{}, fmt.Errorf("%w %s: %w", ErrTokenService, realm.Host, err)
 	}
 	return token{value: value, grant: grant, number: r.fetched.Add(1)}, began.Add(life), nil
 }
