@@ -39,7 +39,7 @@ func (s *Store) manifest(ctx context.Context, r reference, desc ocispec.Descript
 	if err := validate(desc, maxManifest); err != nil {
 		return ocispecs.ReferenceManifest{}, err
 	}
-	data, err := s.content(ctx, r, maxManifest, func(ctx context.Context) ([]byte, error) {
+	data, err := s.content(ctx, readingManifest, r, maxManifest, func(ctx context.Context) ([]byte, error) {
 		body, err := s.repository(r).Manifests().Fetch(ctx, desc)
 		if err != nil {
 			return nil, err
@@ -55,9 +55,21 @@ func (s *Store) manifest(ctx context.Context, r reference, desc ocispec.Descript
 		return ocispecs.ReferenceManifest{}, err
 	}
 	for _, blob := range manifest.Blobs {
-		s.sizes.Put(r.keyOf(blob.Digest), blob.Size, descriptorCost)
+		s.noteSize(r.keyOf(blob.Digest), blob.Size)
 	}
 	return manifest, nil
+}
+
+// disputed is the size of a blob for which manifests declare different ones.
+const disputed = -1
+
+// noteSize remembers which size a manifest declares for a blob. Manifests that contradict each other are not believed: whoever may push to a
+// repository can name others' blobs.
+func (s *Store) noteSize(key string, size int64) {
+	if other, ok := s.sizes.Get(key); ok && other != size {
+		size = disputed
+	}
+	s.sizes.Put(key, size, descriptorCost)
 }
 
 // parseManifest reads a manifest whose digest was checked, so that what is wrong with it is the artifact's fault.
@@ -105,10 +117,11 @@ func (s *Store) GetBlobContent(ctx context.Context, subject common.Reference, id
 		return nil, &Error{Op: readingBlob, Reference: subject.Original, Err: err}
 	}
 	declared, known := s.sizes.Get(r.key())
+	known = known && declared != disputed
 	if known && declared > maxBlob {
 		return nil, fail(readingBlob, r, fmt.Errorf("%w: its manifest declares %d bytes, and %d are accepted", ErrLimit, declared, maxBlob))
 	}
-	data, err := s.content(ctx, r, maxBlob, func(ctx context.Context) ([]byte, error) {
+	data, err := s.content(ctx, readingBlob, r, maxBlob, func(ctx context.Context) ([]byte, error) {
 		blobs := s.repository(r).Blobs()
 		desc := ocispec.Descriptor{Digest: id, Size: declared}
 		var body io.ReadCloser
@@ -133,17 +146,19 @@ func (s *Store) GetBlobContent(ctx context.Context, subject common.Reference, id
 	return slices.Clone(data), nil // the cache keeps the original
 }
 
-// content returns what r, a digest, refers to, from the memory, the disk or fetch.
-func (s *Store) content(ctx context.Context, r reference, limit int64, fetch func(context.Context) ([]byte, error)) ([]byte, error) {
-	if data, ok := s.contents.Get(r.key()); ok {
+// content returns what r, a digest, refers to, from the memory, the disk or fetch. What is read as a manifest and as a blob is kept apart:
+// registries have them under different names, and the one may be missing there while the other is not.
+func (s *Store) content(ctx context.Context, op string, r reference, limit int64, fetch func(context.Context) ([]byte, error)) ([]byte, error) {
+	key := op + " " + r.key()
+	if data, ok := s.contents.Get(key); ok {
 		s.onCache(true)
 		return data, nil
 	}
-	return s.fetching.do(ctx, r.key(), s.contents.Get, func(ctx context.Context) ([]byte, error) {
+	return s.fetching.do(ctx, key, s.contents.Get, func(ctx context.Context) ([]byte, error) {
 		if s.disk != nil {
 			if data, ok := s.disk.Get(r.path(), r.digest(), limit); ok {
 				s.onCache(true)
-				s.contents.Put(r.key(), data, int64(len(data)))
+				s.contents.Put(key, data, int64(len(data)))
 				return data, nil
 			}
 		}
@@ -152,7 +167,7 @@ func (s *Store) content(ctx context.Context, r reference, limit int64, fetch fun
 		if err != nil {
 			return nil, err
 		}
-		s.contents.Put(r.key(), data, int64(len(data)))
+		s.contents.Put(key, data, int64(len(data)))
 		if s.disk != nil {
 			if err := s.disk.Put(r.path(), r.digest(), data); err != nil {
 				s.log.Warn("a content could not be kept on disk", "content", r.String(), "error", err)

@@ -2,6 +2,7 @@ package referrerstore
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,9 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/ratify-project/ratify/pkg/common"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
 )
 
@@ -168,4 +171,56 @@ func referrerRaw(f *fake, manifest string) ocispecs.ReferenceDescriptor {
 		fmt.Fprint(w, manifest)
 	})
 	return d
+}
+
+// Whoever may push to a repository can list the parts of others' signatures in a manifest of their own, with another size or as what
+// they are not. That must not spoil those signatures.
+func TestForeignManifestSpoilsNothing(t *testing.T) {
+	f := newFake(t)
+	f.challenge = ""
+	subject, desc := f.image("app", "v1")
+	manifest, signature := f.sign("app", desc, "signature")
+	s := f.store(nil)
+	for _, size := range []int64{1, maxBlob + 1} {
+		hostile := referrerRaw(f, fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"x","digest":%q,"size":2},"layers":[{"mediaType":"x","digest":%q,"size":%d}]}`,
+			ocispec.MediaTypeImageManifest, digest.FromString("{}"), signature.Digest, size))
+		wantManifest(t, s, subject, manifest)
+		if _, err := s.GetReferenceManifest(t.Context(), subject, hostile); err != nil {
+			t.Fatal(err)
+		}
+		if blob, err := s.GetBlobContent(t.Context(), subject, signature.Digest); err != nil || string(blob) != "signature" {
+			t.Errorf("declared with size %d by another manifest: %q, %v", size, blob, err)
+		}
+		s = f.store(nil)
+	}
+
+	// The manifest, asked for as a blob, which the registry does not have under that name, while it is asked for as what it is.
+	reached, release := make(chan struct{}), make(chan struct{})
+	f.on(isKind("blobs"), func(w http.ResponseWriter, r *http.Request) {
+		close(reached)
+		<-release
+		http.NotFound(w, r)
+	})
+	failed := make(chan error)
+	go func() {
+		_, err := s.GetBlobContent(t.Context(), subject, manifest.Digest)
+		failed <- err
+	}()
+	<-reached
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if _, err := s.GetReferenceManifest(ctx, subject, ocispecs.ReferenceDescriptor{Descriptor: manifest}); err != nil {
+		t.Error(err)
+	}
+	close(release)
+	if err := <-failed; !errors.Is(err, ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+func wantManifest(t *testing.T, s *Store, subject common.Reference, desc ocispec.Descriptor) {
+	t.Helper()
+	if _, err := s.GetReferenceManifest(t.Context(), subject, ocispecs.ReferenceDescriptor{Descriptor: desc}); err != nil {
+		t.Fatal(err)
+	}
 }
