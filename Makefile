@@ -36,11 +36,10 @@ lint: ## Check format, vet, staticcheck and that go.mod is tidy
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (30s)
-	@for package in $$(go list ./...); do \
-	  listed=$$(go test -list '^Fuzz' $$package) || { echo "$$listed"; exit 1; }; \
-	  for test in $$(echo "$$listed" | grep '^Fuzz'); do \
-	    echo "$$package $$test"; \
-	    go test -run '^$$' -fuzz "^$$test\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	@for folder in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for test in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$folder/*_test.go | cut -d' ' -f2); do \
+	    echo "$$folder $$test"; \
+	    go test -run '^$$' -fuzz "^$$test\$$" -fuzztime $(FUZZTIME) $$folder || exit 1; \
 	  done; \
 	done
 
