@@ -257,6 +257,19 @@ func TestRedirect(t *testing.T) {
 			}
 		}
 	})
+	// oras-go words this with the last URL.
+	f.on(isKind("blobs"), func(w http.ResponseWriter, r *http.Request) {
+		if r.Host == registryHost {
+			http.Redirect(w, r, "https://"+blobHost+r.URL.Path+"?Signature=signed-secret", http.StatusTemporaryRedirect)
+			return
+		}
+		fmt.Fprint(w, "another size")
+	})
+	_, err = verify(t.Context(), f.store(user("secret")), subject)
+	wantError(t, err, blobHost)
+	if strings.Contains(err.Error(), "signed-secret") {
+		t.Errorf("secret in %q", err)
+	}
 }
 
 func TestRealm(t *testing.T) {

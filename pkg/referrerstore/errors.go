@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"oras.land/oras-go/v2/errdef"
@@ -88,8 +89,11 @@ func reason(err error) string {
 		}
 		text = strings.Replace(text, request.Error(), host+": "+request.Err.Error(), 1)
 	}
-	return text
+	return query.ReplaceAllString(text, "$1")
 }
+
+// query matches the query of a URL in a text.
+var query = regexp.MustCompile(`(https?://[^\s"?]+)\?[^\s"]*`)
 
 // remedy says what to do about the failure, if the error itself does not.
 func (e *Error) remedy() string {
