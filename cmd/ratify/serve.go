@@ -12,8 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
@@ -92,6 +94,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	setFormat(os.Stderr, first.Logger.Formatter)
 	log := slog.Default()
+	ctrllog.SetLogger(logr.FromSlogHandler(log.Handler())) // for the watcher of the server's certificate
 	if o.cacheType != "ristretto" {
 		log.Warn("verdicts are remembered in memory, not shared between replicas", "cache_type", o.cacheType)
 	}

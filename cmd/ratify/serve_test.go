@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
 )
 
 // command returns the ratify command, as a pod of the cloud would run it.
@@ -220,6 +223,30 @@ func TestServeRefusesToStart(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The watcher of the server's certificate logs with controller-runtime's logger, which is silent until it is given one.
+func TestServeTellsOfABrokenCertificate(t *testing.T) {
+	w := newWorld(t, emulator.Options{})
+	dir := t.TempDir()
+	path, certificate := filepath.Join(dir, "config.json"), filepath.Join(dir, "tls.crt")
+	replaceFile(t, path, w.Config(nil))
+	identity, err := signing.SelfSigned("ratify")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(identity.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaceFile(t, filepath.Join(dir, "tls.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+	replaceFile(t, certificate, []byte(identity.PEM()))
+	d := startDaemon(t, command(t, w, dir, "serve", "--http", "127.0.0.1:0", "--health-port", "", "--config", path, "--cert-dir", dir))
+	d.logged("configuration loaded", 1)
+	d.logged("certificate poll", 1)
+	replaceFile(t, certificate, []byte("broken"))
+	d.logged("level=ERROR .*certificate.*PEM", 1)
+	d.stop()
 }
 
 func TestMetricsTypeIsReadAsUpstreamReadsIt(t *testing.T) {
