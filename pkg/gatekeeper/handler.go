@@ -21,7 +21,7 @@ const (
 	root = "/ratify/gatekeeper/v1"
 	// maxTraceIDBytes bounds the trace id taken from a header; longer ones are not ids.
 	maxTraceIDBytes = 128
-	// maxNamed bounds the images that a systemError names, so that it can be read.
+	// maxNamed bounds the images that a systemError names, and the reports that a line of the log does, so that they can be read.
 	maxNamed = 10
 	// maxCauseBytes bounds what it says of each: the cause may be about many referrers.
 	maxCauseBytes = 1000
@@ -148,7 +148,8 @@ func (h *handler) verify(ctx context.Context, c *call) responseBody {
 			continue
 		}
 		if v.Outcome == verification.Refused {
-			h.Log.Info("refused", "trace_id", c.traceID, "image", c.keys[i], "reports", v.Reports)
+			h.Log.Info("refused", "trace_id", c.traceID, "image", shorten(c.keys[i]),
+				"reports", len(v.Reports), "first", v.Reports[:min(len(v.Reports), maxNamed)])
 		}
 		body.Items = append(body.Items, item{Key: c.keys[i], Value: result{
 			Version:         resultVersion(v.PolicyType),
@@ -181,7 +182,7 @@ func (h *handler) mutate(ctx context.Context, c *call) responseBody {
 		body.Items[i] = item{Key: key, Value: pinned}
 		if err != nil {
 			body.Items[i] = item{Key: key, Value: key, Error: fmt.Sprintf("%s (trace id %s)", shorten(fmt.Sprint(err)), c.traceID)}
-			h.Log.Warn("not mutated", "trace_id", c.traceID, "image", key, "error", err)
+			h.Log.Warn("not mutated", "trace_id", c.traceID, "image", shorten(key), "error", err)
 		}
 	})
 	return body

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -38,7 +39,7 @@ func (e engine) Verify(ctx context.Context, namespace, image string) verificatio
 	case strings.HasPrefix(image, "rego"):
 		return verification.Verdict{Outcome: verification.Verified, PolicyType: "regopolicy"}
 	case strings.HasPrefix(image, "bad"):
-		return verification.Verdict{Outcome: verification.Refused, PolicyType: "configpolicy"}
+		return verification.Verdict{Outcome: verification.Refused, PolicyType: "configpolicy", Reports: slices.Repeat([]any{verifier.VerifierResult{Message: "a bad signature"}}, 500)}
 	case strings.HasPrefix(image, "slow"):
 		<-ctx.Done()
 		return verification.Verdict{Err: ctx.Err()}
@@ -162,6 +163,17 @@ func TestPanicIsLoggedWithItsPlace(t *testing.T) {
 	s.Close()
 	if !strings.Contains(log.String(), "boom") || !strings.Contains(log.String(), "engine.Verify") {
 		t.Errorf("log: %s", &log)
+	}
+}
+
+// Who makes images decides how many signatures they have, and how long the names are that a pod asks for.
+func TestLogOfARefusalIsShort(t *testing.T) {
+	var log bytes.Buffer
+	s := httptest.NewServer(NewHandler(engine{}, HandlerOptions{Metrics: metrics.New(), Log: slog.New(slog.NewTextHandler(&log, nil))}))
+	ask(t, s, "/verify", "bad:many", strings.Repeat("a", 100_000))
+	s.Close()
+	if n := strings.Count(log.String(), "a bad signature"); n != maxNamed || log.Len() > 20_000 {
+		t.Errorf("%d reports, %d bytes", n, log.Len())
 	}
 }
 

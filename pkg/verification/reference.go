@@ -46,7 +46,8 @@ func at(ref common.Reference, d digest.Digest) common.Reference {
 
 // RefuseKey returns the verdict about a key that ParseKey could not read.
 func RefuseKey(key string, err error) Verdict {
-	return refuse(policytypes.ConfigPolicy, key, refusal{
+	subject := strings.ToValidUTF8(key[:min(len(key), maxReferenceBytes)], "")
+	return refuse(policytypes.ConfigPolicy, subject, refusal{
 		message:     "not an image reference",
 		reason:      err.Error(),
 		remediation: "write registry/repository:tag or registry/repository@sha256:…, after [namespace] if need be",
