@@ -22,8 +22,8 @@ const (
 	defaultName = "oras"
 	// defaultTTL is upstream's.
 	defaultTTL = 10 * time.Second
-	// maxTTL bounds ttl: a day is already long for a tag that moves.
-	maxTTL = 24 * time.Hour
+	// maxTTL is as many seconds as fit in 31 bits, far below what a Duration holds. Upstream takes any number.
+	maxTTL = (1<<31 - 1) * time.Second
 	// maxDistance is how many letters a misspelt key may differ for the right one to be suggested.
 	maxDistance = 4
 )
@@ -138,7 +138,7 @@ func seconds(to *time.Duration) func(string, any) error {
 		// The value came as JSON or YAML: json words all its kinds of numbers alike.
 		raw, err := json.Marshal(value)
 		n, parseErr := strconv.ParseUint(strings.Trim(string(raw), `"`), 10, 31)
-		if err != nil || parseErr != nil || time.Duration(n)*time.Second > maxTTL {
+		if err != nil || parseErr != nil {
 			return fmt.Errorf("%s must be a number of whole seconds from 0 to %d, not %s", field, int(maxTTL.Seconds()), kind(value))
 		}
 		if n > 0 {

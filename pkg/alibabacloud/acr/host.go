@@ -21,10 +21,11 @@ const maxHost = 253 + len(":65535")
 
 var (
 	// enterprise matches <instance>-registry[-intl][-vpc|-internal][.distributed].<region>.cr.aliyuncs.com, with -intl before or after
-	// the network. It is anchored at both ends: whoever matches gets credentials.
+	// the network. It is anchored at both ends: whoever matches gets credentials. So does the API's endpoint for the region, whose ID
+	// begins with a country or continent: oss-cn-hangzhou is none, and cr-vpc.oss-cn-hangzhou.aliyuncs.com may be anybody's bucket.
 	enterprise = regexp.MustCompile(`^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)-registry` +
 		`(?:-intl|-vpc|-internal|-intl-vpc|-vpc-intl|-intl-internal|-internal-intl)?` +
-		`(?:\.distributed)?\.([a-z]{2,8}(?:-[a-z0-9]+)+)\.cr\.aliyuncs\.com$`)
+		`(?:\.distributed)?\.((?:[a-z]{2}|rus)(?:-[a-z0-9]+)+)\.cr\.aliyuncs\.com$`)
 	// personal matches the hosts of the Personal Edition, old and new form.
 	personal = regexp.MustCompile(`^(?:registry[a-z-]*(?:\.[a-z0-9-]+)?\.aliyuncs\.com|crpi-[a-z0-9-]+\.[a-z0-9-]+\.personal\.cr\.aliyuncs\.com)$`)
 	chart    = regexp.MustCompile(`^[a-z0-9-]+-chart(?:-[a-z]+)*\.[a-z0-9.-]+\.cr\.aliyuncs\.com$`)

@@ -52,6 +52,7 @@ func TestParseHostNotCovered(t *testing.T) {
 		"demo-registry-vpc.cr.aliyuncs.com":                                  useOther,
 		"demo-registry.hangzhou.cr.aliyuncs.com":                             useOther,
 		"registry-vpc.cr.aliyuncs.com":                                       personal, // read as a host of the Personal Edition in a region "cr"
+		"demo-registry.oss-cn-hangzhou.cr.aliyuncs.com":                      useOther,
 		"registry.example.com":                                               useOther,
 		"docker.io":                                                          useOther,
 		"demo-chart.cn-hangzhou.cr.aliyuncs.com":                             "Helm charts",
