@@ -256,3 +256,17 @@ func TestTrustStoresAreReadOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestIntermediateIsTrustAnchor trusts one authority below a root, and so not the other.
+func TestIntermediateIsTrustAnchor(t *testing.T) {
+	root := newRoot(t, "root")
+	trusted, other := issue(t, root, "trusted", newKey(t), asCA), issue(t, root, "other", newKey(t), asCA)
+	v := newVerifier(t, level("strict"), trusted.cert)
+	image := imageOf("image")
+	for issuer, want := range map[*identity]bool{trusted: true, other: false} {
+		result, err := verify(t.Context(), v, newStore(image, sign(t, issue(t, issuer, "leaf", newKey(t)), image, jws.MediaTypeEnvelope)))
+		if err != nil || result.IsSuccess != want {
+			t.Errorf("%s: Verify() = %+v, %v; want success %t", issuer.cert.Subject, result, err, want)
+		}
+	}
+}
