@@ -63,7 +63,7 @@ func (v *Value[T]) Get(ctx context.Context) (T, error) {
 		v.refreshing = v.refreshing || renew
 		v.mu.Unlock()
 		if renew {
-			go v.renew(flight.Detach(ctx), seen)
+			go v.renew(flight.Detach(ctx), seen, seen.Sub(now))
 		}
 		return value, nil
 	}
@@ -82,16 +82,20 @@ func (v *Value[T]) Forget(bad func(T) bool) {
 	}
 }
 
-func (v *Value[T]) renew(ctx context.Context, seen time.Time) {
+// renew waits for a new value as long as the old one is left. After that a call that hangs is left to those who asked, so that it is
+// abandoned with the last of them.
+func (v *Value[T]) renew(ctx context.Context, seen time.Time, left time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
 	_, err := v.inFlight.Do(ctx, "", func(ctx context.Context) (T, error) { return v.fetchAndKeep(ctx, seen) })
 	v.mu.Lock()
 	v.refreshing = false
-	if err != nil {
+	if err != nil && v.expires.Equal(seen) { // else somebody else brought a new one
 		v.refresh = v.now().Add(retryAfter)
 	}
 	validUntil := v.expires
 	v.mu.Unlock()
-	if err != nil && v.OnRefreshError != nil {
+	if err != nil && v.OnRefreshError != nil && v.now().Before(validUntil) {
 		v.OnRefreshError(err, validUntil)
 	}
 }

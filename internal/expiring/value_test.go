@@ -143,3 +143,31 @@ func TestGetFetchesOnceUnderLoad(t *testing.T) {
 		}
 	}
 }
+
+// A renewal that hangs past the value's end must not keep up who comes after those who gave up on it.
+func TestHangingRenewalIsLeftBehind(t *testing.T) {
+	var calls atomic.Int32
+	hanging, release := make(chan struct{}), make(chan struct{})
+	defer close(release)
+	v := New(func(context.Context) (int32, time.Time, error) {
+		n := calls.Add(1)
+		if n == 2 {
+			close(hanging)
+			<-release
+		}
+		return n, time.Now().Add(400 * time.Millisecond), nil
+	}, time.Minute, nil)
+	got, err := v.Get(t.Context())
+	for tick := time.NewTicker(time.Millisecond); got == 1 && err == nil; { // until the value has ended
+		<-tick.C
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		got, err = v.Get(ctx)
+		cancel()
+	}
+	<-hanging
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if got, err := v.Get(ctx); got < 3 || err != nil {
+		t.Errorf("the next Get: %d, %v; want a new fetch", got, err)
+	}
+}
