@@ -160,15 +160,16 @@ func TestUpstreamConfigFilesLoad(t *testing.T) {
 	if err != nil || len(files) < 2 {
 		t.Fatalf("%v %v", files, err)
 	}
+	files = append(files, "../../config/samples/config.json") // and ours
 	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
+		t.Run(filepath.Base(filepath.Dir(file))+"/"+filepath.Base(file), func(t *testing.T) {
 			content, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
 			// The only thing that is changed: a directory of the image, which a test must not make.
 			content = bytes.ReplaceAll(content, []byte("/usr/local/ratify-certs/notation/truststore"), []byte(filepath.Join(home, "truststore")))
-			path := filepath.Join(home, filepath.Base(file))
+			path := filepath.Join(home, "loaded.json")
 			replaceFile(t, path, content)
 			cmd := command(t, w, home, "verify", "-c", path, "-s", "localhost:1/app@sha256:"+strings.Repeat("0", 64))
 			cmd.Dir = home

@@ -141,7 +141,7 @@ func newApp(env environment, o serveOptions, c *config.Config) *app {
 		environment: env,
 		engine:      engine,
 		builder:     &config.Builder{Factories: env.factories(), Log: env.log},
-		handler: gatekeeper.NewHandler(engine, gatekeeper.HandlerOptions{
+		handler: gatekeeper.NewHandler(func() gatekeeper.Session { return engine.Begin() }, gatekeeper.HandlerOptions{
 			Metrics: env.metrics, Log: env.log, TraceIDHeaders: c.Logger.RequestHeaders.TraceIDHeaderName,
 		}),
 	}

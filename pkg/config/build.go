@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -59,6 +60,7 @@ type Builder struct {
 	Log       *slog.Logger
 
 	generation uint64
+	published  material
 }
 
 // Build makes a Snapshot of c, whole or not at all. An error names the entry at fault. A Builder numbers its Snapshots and is not
@@ -90,6 +92,7 @@ func (b *Builder) Build(ctx context.Context, c *Config) (_ *verification.Snapsho
 	if scope.Verifiers, err = b.verifiers(c, material); err != nil {
 		return nil, err
 	}
+	b.publishKeys(material)
 	b.generation++
 	return verification.NewSnapshot(b.generation, scope, verification.SnapshotOptions{
 		VerifyTimeout: milliseconds(c.Executor.VerificationRequestTimeout),
@@ -176,15 +179,35 @@ func made[T any](factory func() (T, error)) (_ T, err error) {
 	return factory()
 }
 
-// material is the certificates of each KeyManagementProvider by its name.
-type material map[string][]*x509.Certificate
+// material is what the KeyManagementProviders hold, by their names.
+type material map[string]held
+
+type held struct {
+	kind         string
+	certificates []*x509.Certificate
+	keys         map[keymanagementprovider.KMPMapKey]crypto.PublicKey
+}
 
 func (m material) certificates(_ context.Context, provider string) ([]*x509.Certificate, error) {
-	certificates, ok := m[provider]
+	found, ok := m[provider]
 	if !ok {
 		return nil, fmt.Errorf("there is no key management provider %q; configured: %s", provider, orNone(slices.Sorted(maps.Keys(m))))
 	}
-	return certificates, nil
+	return found.certificates, nil
+}
+
+// publishKeys hands the public keys to upstream's cosign verifier, which looks providers up in a map of the process when it verifies.
+// That is outside of the Snapshot: a verification in flight may see the keys of the next configuration.
+func (b *Builder) publishKeys(m material) {
+	for name, found := range m {
+		keymanagementprovider.SaveSecrets(name, found.kind, found.keys, nil)
+	}
+	for name := range b.published {
+		if _, ok := m[name]; !ok {
+			keymanagementprovider.DeleteResourceFromMap(name)
+		}
+	}
+	b.published = m
 }
 
 func (b *Builder) keyMaterial(ctx context.Context, c *Config) (material, error) {
@@ -210,12 +233,16 @@ func (b *Builder) keyMaterial(ctx context.Context, c *Config) (material, error) 
 		if err != nil {
 			return nil, fmt.Errorf("%s (%s): %w", field, name, err)
 		}
-		certificates, status, err := provider.GetCertificates(ctx)
+		certificates, certificateStatus, err := provider.GetCertificates(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("%s (%s): %w", field, name, err)
 		}
-		b.Log.Info("key material loaded", "provider", name, "status", status)
-		m[name] = sortedCertificates(certificates)
+		keys, keyStatus, err := provider.GetKeys(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s (%s): %w", field, name, err)
+		}
+		b.Log.Info("key material loaded", "provider", name, "certificates", certificateStatus, "keys", keyStatus)
+		m[name] = held{kind: kind, certificates: sortedCertificates(certificates), keys: keys}
 	}
 	return m, nil
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -21,6 +22,8 @@ import (
 	"github.com/ratify-project/ratify/pkg/verifier"
 	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
 	"go.uber.org/goleak"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -54,6 +57,10 @@ type provider struct {
 
 func (p provider) GetCertificates(context.Context) (map[keymanagementprovider.KMPMapKey][]*x509.Certificate, keymanagementprovider.KeyManagementProviderStatus, error) {
 	return map[keymanagementprovider.KMPMapKey][]*x509.Certificate{{Name: "b"}: {{Raw: []byte("b")}}, {Name: "a"}: {{Raw: []byte("a")}}}, nil, p.err
+}
+
+func (p provider) GetKeys(context.Context) (map[keymanagementprovider.KMPMapKey]crypto.PublicKey, keymanagementprovider.KeyManagementProviderStatus, error) {
+	return map[keymanagementprovider.KMPMapKey]crypto.PublicKey{{Name: "one"}: 1, {Name: "two"}: 2}, nil, nil
 }
 
 // parts are factories of which a test sees what they made.
@@ -104,8 +111,10 @@ func TestBuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Generation() != 1 || s.VerifyTimeout() != 5*time.Second || s.MutateTimeout() != 950*time.Millisecond {
-		t.Errorf("generation %d, time-outs %s and %s", s.Generation(), s.VerifyTimeout(), s.MutateTimeout())
+	engine := verification.NewEngine(verification.Options{})
+	engine.Load(s)
+	if now := engine.Begin(); s.Generation() != 1 || now.VerifyTimeout() != 5*time.Second || now.MutateTimeout() != 950*time.Millisecond {
+		t.Errorf("generation %d, time-outs %s and %s", s.Generation(), now.VerifyTimeout(), now.MutateTimeout())
 	}
 	if len(p.certificates) != 2 || string(p.certificates[0].Raw) != "a" {
 		t.Errorf("certificates %v, want those of a and b in order", p.certificates)
@@ -113,8 +122,28 @@ func TestBuild(t *testing.T) {
 	if scope := s.Scope(""); len(scope.Stores) != 1 || len(scope.Verifiers) != 1 || scope.Policy == nil {
 		t.Errorf("scope %+v", scope)
 	}
+	// Upstream's cosign verifier finds all keys of a provider, as long as that is configured.
+	if keys, err := keymanagementprovider.GetKeysFromMap(t.Context(), "kmp"); len(keys) != 2 || err != nil {
+		t.Errorf("keys %v, %v", keys, err)
+	}
 	if again, err := b.Build(t.Context(), c); err != nil || again.Generation() != 2 {
 		t.Errorf("again: %v %v", again, err)
+	}
+}
+
+func TestKeysOfARemovedProviderAreGone(t *testing.T) {
+	b := &Builder{Factories: (&parts{}).factories(), Log: discard}
+	for i, content := range []string{strings.Replace(minimal, `"policy":`, `"keyManagementProvider": {"plugins": [{"name": "removed", "type": "memory"}]}, "policy":`, 1), minimal} {
+		c, err := Parse("config.json", []byte(content), discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Build(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if keys, _ := keymanagementprovider.GetKeysFromMap(t.Context(), "removed"); (len(keys) > 0) != (i == 0) {
+			t.Errorf("configuration %d: keys %v", i, keys)
+		}
 	}
 }
 

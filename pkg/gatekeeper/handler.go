@@ -30,12 +30,12 @@ const (
 	maxAtOnce = 32
 )
 
-// Engine is what answers about images. *verification.Engine is one.
-type Engine interface {
+// Session answers about the images of one request. verification.Session is one.
+type Session interface {
 	Verify(ctx context.Context, namespace, image string) verification.Verdict
 	Resolve(ctx context.Context, namespace, image string) (string, error)
-	Snapshot() *verification.Snapshot
-	Ready() error
+	VerifyTimeout() time.Duration
+	MutateTimeout() time.Duration
 }
 
 // Metrics is told of each request. *metrics.Metrics is one.
@@ -56,13 +56,13 @@ type HandlerOptions struct {
 }
 
 type handler struct {
-	engine Engine
+	begin func() Session
 	HandlerOptions
 }
 
-// NewHandler returns the handler of verify and mutate.
-func NewHandler(engine Engine, o HandlerOptions) http.Handler {
-	h := &handler{engine, o}
+// NewHandler returns the handler of verify and mutate, which begins a Session for each request.
+func NewHandler(begin func() Session, o HandlerOptions) http.Handler {
+	h := &handler{begin, o}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+root+"/verify", h.answer("verify", h.verify, h.Metrics.VerifyRequest))
 	mux.HandleFunc("POST "+root+"/mutate", h.answer("mutate", h.mutate, h.Metrics.MutateRequest))
@@ -119,11 +119,9 @@ func (h *handler) guarded(ctx context.Context, c *call, fill func(context.Contex
 }
 
 func (h *handler) verify(ctx context.Context, c *call) responseBody {
-	if s := h.engine.Snapshot(); s != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.VerifyTimeout())
-		defer cancel()
-	}
+	session := h.begin()
+	ctx, cancel := context.WithTimeout(ctx, session.VerifyTimeout())
+	defer cancel()
 	verdicts := make([]verification.Verdict, len(c.keys))
 	namespaces := make([]string, len(c.keys))
 	forEach(c.keys, func(i int, key string) {
@@ -133,7 +131,7 @@ func (h *handler) verify(ctx context.Context, c *call) responseBody {
 			return
 		}
 		namespaces[i] = namespace
-		verdicts[i] = h.engine.Verify(ctx, namespace, image)
+		verdicts[i] = session.Verify(ctx, namespace, image)
 	})
 
 	var body responseBody
@@ -167,17 +165,15 @@ func (h *handler) verify(ctx context.Context, c *call) responseBody {
 }
 
 func (h *handler) mutate(ctx context.Context, c *call) responseBody {
-	if s := h.engine.Snapshot(); s != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.MutateTimeout())
-		defer cancel()
-	}
+	session := h.begin()
+	ctx, cancel := context.WithTimeout(ctx, session.MutateTimeout())
+	defer cancel()
 	body := responseBody{Items: make([]item, len(c.keys))}
 	forEach(c.keys, func(i int, key string) {
 		namespace, image, err := verification.ParseKey(key)
 		pinned := image
 		if err == nil {
-			pinned, err = h.engine.Resolve(ctx, namespace, image)
+			pinned, err = session.Resolve(ctx, namespace, image)
 		}
 		body.Items[i] = item{Key: key, Value: pinned}
 		if err != nil {

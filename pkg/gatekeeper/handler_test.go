@@ -24,15 +24,15 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 )
 
-// engine answers by the name of the image.
-type engine struct{ ready error }
+// byName answers by the name of the image.
+type byName struct{}
 
-func (e engine) Ready() error { return e.ready }
-func (e engine) Snapshot() *verification.Snapshot {
-	return verification.NewSnapshot(1, verification.Scope{}, verification.SnapshotOptions{VerifyTimeout: 50 * time.Millisecond, MutateTimeout: 50 * time.Millisecond})
-}
+func begin() Session { return byName{} }
 
-func (e engine) Verify(ctx context.Context, namespace, image string) verification.Verdict {
+func (byName) VerifyTimeout() time.Duration { return 50 * time.Millisecond }
+func (byName) MutateTimeout() time.Duration { return 50 * time.Millisecond }
+
+func (byName) Verify(ctx context.Context, namespace, image string) verification.Verdict {
 	switch {
 	case strings.HasPrefix(image, "good"):
 		return verification.Verdict{Outcome: verification.Verified, PolicyType: "configpolicy", Reports: []any{verifier.VerifierResult{IsSuccess: true, VerifierName: namespace}}}
@@ -51,7 +51,7 @@ func (e engine) Verify(ctx context.Context, namespace, image string) verificatio
 	return verification.Verdict{Err: errors.New("STS is down; check the network")}
 }
 
-func (e engine) Resolve(_ context.Context, _, image string) (string, error) {
+func (byName) Resolve(_ context.Context, _, image string) (string, error) {
 	if strings.HasPrefix(image, "good") {
 		return image + "@sha256:1", nil
 	}
@@ -60,7 +60,7 @@ func (e engine) Resolve(_ context.Context, _, image string) (string, error) {
 
 func newTestServer(t *testing.T) *httptest.Server {
 	t.Helper()
-	h := NewHandler(engine{}, HandlerOptions{Metrics: metrics.New(), Log: slog.New(slog.DiscardHandler), TraceIDHeaders: []string{"X-Trace"}})
+	h := NewHandler(begin, HandlerOptions{Metrics: metrics.New(), Log: slog.New(slog.DiscardHandler), TraceIDHeaders: []string{"X-Trace"}})
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s
@@ -158,10 +158,10 @@ func TestPanicIsNoVerdict(t *testing.T) {
 
 func TestPanicIsLoggedWithItsPlace(t *testing.T) {
 	var log bytes.Buffer
-	s := httptest.NewServer(NewHandler(engine{}, HandlerOptions{Metrics: metrics.New(), Log: slog.New(slog.NewTextHandler(&log, nil))}))
+	s := httptest.NewServer(NewHandler(begin, HandlerOptions{Metrics: metrics.New(), Log: slog.New(slog.NewTextHandler(&log, nil))}))
 	ask(t, s, "/verify", "panic")
 	s.Close()
-	if !strings.Contains(log.String(), "boom") || !strings.Contains(log.String(), "engine.Verify") {
+	if !strings.Contains(log.String(), "boom") || !strings.Contains(log.String(), "byName.Verify") {
 		t.Errorf("log: %s", &log)
 	}
 }
@@ -169,7 +169,7 @@ func TestPanicIsLoggedWithItsPlace(t *testing.T) {
 // Who makes images decides how many signatures they have, and how long the names are that a pod asks for.
 func TestLogOfARefusalIsShort(t *testing.T) {
 	var log bytes.Buffer
-	s := httptest.NewServer(NewHandler(engine{}, HandlerOptions{Metrics: metrics.New(), Log: slog.New(slog.NewTextHandler(&log, nil))}))
+	s := httptest.NewServer(NewHandler(begin, HandlerOptions{Metrics: metrics.New(), Log: slog.New(slog.NewTextHandler(&log, nil))}))
 	ask(t, s, "/verify", "bad:many", strings.Repeat("a", 100_000))
 	s.Close()
 	if n := strings.Count(log.String(), "a bad signature"); n != maxNamed || log.Len() > 20_000 {
@@ -179,7 +179,7 @@ func TestLogOfARefusalIsShort(t *testing.T) {
 
 // crowded is an engine that knows how many of its images were asked about at once.
 type crowded struct {
-	engine
+	byName
 	now, most, all atomic.Int32
 }
 
@@ -190,12 +190,12 @@ func (c *crowded) Verify(ctx context.Context, namespace, image string) verificat
 	}
 	c.all.Add(1)
 	<-time.After(time.Millisecond) // so that they overlap
-	return c.engine.Verify(ctx, namespace, image)
+	return c.byName.Verify(ctx, namespace, image)
 }
 
 func TestOneRequestDoesNotTakeAllThereIs(t *testing.T) {
 	c := &crowded{}
-	s := httptest.NewServer(NewHandler(c, HandlerOptions{Metrics: metrics.New(), Log: discard}))
+	s := httptest.NewServer(NewHandler(func() Session { return c }, HandlerOptions{Metrics: metrics.New(), Log: discard}))
 	defer s.Close()
 	keys := make([]string, maxKeys)
 	for i := range keys {

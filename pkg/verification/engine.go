@@ -93,10 +93,45 @@ func (e *Engine) Ready() error {
 	return s.Scope("").validate()
 }
 
+// Session answers about the images of one request, all with the configuration that was current when it began.
+type Session struct {
+	engine     *Engine
+	generation *generation // nil: there is no configuration
+}
+
+// Begin returns a Session with the current configuration.
+func (e *Engine) Begin() Session { return Session{e, e.current.Load()} }
+
+// Verify is Verify of a Session of its own.
+func (e *Engine) Verify(ctx context.Context, namespace, image string) Verdict {
+	return e.Begin().Verify(ctx, namespace, image)
+}
+
+// Resolve is Resolve of a Session of its own.
+func (e *Engine) Resolve(ctx context.Context, namespace, image string) (string, error) {
+	return e.Begin().Resolve(ctx, namespace, image)
+}
+
+// VerifyTimeout returns how long a verify request may take.
+func (s Session) VerifyTimeout() time.Duration {
+	if s.generation == nil {
+		return DefaultVerifyTimeout
+	}
+	return s.generation.snapshot.verifyTimeout
+}
+
+// MutateTimeout returns how long a mutate request may take.
+func (s Session) MutateTimeout() time.Duration {
+	if s.generation == nil {
+		return DefaultMutateTimeout
+	}
+	return s.generation.snapshot.mutateTimeout
+}
+
 // Verify returns the verdict about image with the configuration of namespace ("" is the cluster's). Requests for the same
 // subject at the same time share one verification.
-func (e *Engine) Verify(ctx context.Context, namespace, image string) Verdict {
-	g := e.current.Load()
+func (s Session) Verify(ctx context.Context, namespace, image string) Verdict {
+	e, g := s.engine, s.generation
 	if g == nil {
 		return undetermined(image, ErrNotConfigured)
 	}
@@ -152,8 +187,8 @@ func (e *Engine) evaluate(ctx context.Context, g *generation, namespace string, 
 }
 
 // Resolve returns image with its tag pinned: registry/repository:tag@digest. A reference that has a digest is returned as it is.
-func (e *Engine) Resolve(ctx context.Context, namespace, image string) (string, error) {
-	g := e.current.Load()
+func (s Session) Resolve(ctx context.Context, namespace, image string) (string, error) {
+	g := s.generation
 	if g == nil {
 		return "", ErrNotConfigured
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -482,4 +483,55 @@ func FuzzVerifyReference(f *testing.F) {
 			t.Errorf("%q was verified without a signature", key)
 		}
 	})
+}
+
+// All images of a request are verified with one configuration, even if another is loaded meanwhile.
+func TestSessionKeepsItsConfiguration(t *testing.T) {
+	g := newGraph()
+	subject := digest.FromString("image")
+	g.attach(subject, signature, "good")
+	scope := func(name string) Scope {
+		return Scope{Stores: []referrerstore.ReferrerStore{g}, Policy: jsonPolicy(t, "any"), Verifiers: []verifier.ReferenceVerifier{&fates{name: name, artifactType: signature}}}
+	}
+	e := newTestEngine(t, Options{}, scope("old"))
+	session := e.Begin()
+	e.Load(NewSnapshot(2, scope("new"), SnapshotOptions{}))
+	for want, v := range map[string]Verdict{
+		"old": session.Verify(t.Context(), "", repo+"@"+subject.String()),
+		"new": e.Verify(t.Context(), "", repo+"@"+subject.String()),
+	} {
+		if got := v.Reports[0].(verifier.VerifierResult).VerifierName; got != want {
+			t.Errorf("verified by %s, want %s", got, want)
+		}
+	}
+}
+
+func TestSubjectsAtOnceAreBounded(t *testing.T) {
+	g := newGraph()
+	v := &fates{name: "v", artifactType: signature, gate: make(chan struct{})}
+	e := NewEngine(Options{})
+	e.Load(NewSnapshot(1, Scope{Stores: []referrerstore.ReferrerStore{g}, Policy: jsonPolicy(t, "any"), Verifiers: []verifier.ReferenceVerifier{v}},
+		SnapshotOptions{VerifyTimeout: time.Minute}))
+	var wg sync.WaitGroup
+	for i := range 2 * maxSubjects {
+		subject := digest.FromString(fmt.Sprint(i))
+		g.attach(subject, signature, "good")
+		wg.Go(func() {
+			if verdict := e.Verify(t.Context(), "", repo+"@"+subject.String()); verdict.Outcome != Verified {
+				t.Errorf("%s %v", verdict.Outcome, verdict.Err)
+			}
+		})
+	}
+	for e.slots.TryAcquire(1) { // until all slots are taken
+		e.slots.Release(1)
+		runtime.Gosched()
+	}
+	for v.runs.Load() < maxSubjects { // and those who took them run
+		runtime.Gosched()
+	}
+	if n := v.runs.Load(); n > maxSubjects {
+		t.Errorf("%d at once, want at most %d", n, maxSubjects)
+	}
+	close(v.gate)
+	wg.Wait()
 }

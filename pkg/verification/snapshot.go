@@ -75,12 +75,6 @@ func NewSnapshot(generation uint64, cluster Scope, o SnapshotOptions) *Snapshot 
 // Generation returns the number that tells this Snapshot from those before it.
 func (s *Snapshot) Generation() uint64 { return s.generation }
 
-// VerifyTimeout returns how long a verify request may take.
-func (s *Snapshot) VerifyTimeout() time.Duration { return s.verifyTimeout }
-
-// MutateTimeout returns how long a mutate request may take.
-func (s *Snapshot) MutateTimeout() time.Duration { return s.mutateTimeout }
-
 // Scope returns what verifies the subjects of namespace; the empty namespace is the cluster.
 func (s *Snapshot) Scope(namespace string) Scope {
 	if own, ok := s.namespaces[namespace]; ok {
