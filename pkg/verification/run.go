@@ -96,7 +96,7 @@ func (r *run) referrers(ctx context.Context, subject common.Reference, desc *oci
 			}
 			list, err := store.ListReferrers(ctx, subject, artifactTypes, token, desc)
 			if err != nil {
-				return nil, fmt.Errorf("list the referrers of %s: %w", subject.Original, err)
+				return nil, err // a store's error says what it was about
 			}
 			for _, found := range list.Referrers {
 				key := found.Digest.String() + " " + found.ArtifactType
