@@ -58,7 +58,7 @@ func newServe() *cobra.Command {
 	flags.BoolVar(&o.cacheEnabled, "cache-enabled", false, "remember verdicts for --cache-ttl")
 	flags.StringVar(&o.cacheType, "cache-type", "ristretto", "accepted for Ratify v1.4's sake: verdicts are remembered in memory")
 	flags.StringVar(&o.cacheName, "cache-name", "dapr-redis", "accepted for Ratify v1.4's sake, without effect")
-	flags.IntVar(&o.cacheSizeMB, "cache-size", 256, "accepted for Ratify v1.4's sake: the number of verdicts is bounded instead")
+	flags.IntVar(&o.cacheSizeMB, "cache-size", 256, "accepted for Ratify v1.4's sake, without effect: the verdicts have a bound of their own")
 	flags.DurationVar(&o.cacheTTL, "cache-ttl", 10*time.Second, "how long verdicts are remembered")
 	flags.BoolVar(&o.metricsEnabled, "metrics-enabled", false, "serve metrics at /metrics")
 	flags.StringVar(&o.metricsType, "metrics-type", "prometheus", "prometheus")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/ratify-project/ratify/pkg/utils"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 )
 
 // openStores returns the configured stores, and the subject with its digest.
@@ -31,16 +31,12 @@ func (t *target) openStores(ctx context.Context) ([]referrerstore.ReferrerStore,
 	if subject.Digest != "" {
 		return stores, subject, nil
 	}
-	var errs []error
-	for _, store := range stores {
-		desc, err := store.GetSubjectDescriptor(ctx, subject)
-		if err == nil {
-			subject.Digest = desc.Digest
-			return stores, subject, nil
-		}
-		errs = append(errs, err)
+	desc, err := verification.SubjectDescriptor(ctx, stores, subject)
+	if err != nil {
+		return nil, subject, err
 	}
-	return nil, subject, errors.Join(errs...)
+	subject.Digest = desc.Digest
+	return stores, subject, nil
 }
 
 // openStore returns the configured store of that name.

@@ -3,7 +3,6 @@ package gatekeeper
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -100,7 +99,7 @@ func (p *caPool) loadLocked() error {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("%s: %w", p.path, errors.New("no PEM certificate in it"))
+		return fmt.Errorf("%s: no PEM certificate in it", p.path)
 	}
 	p.pool, p.modTime, p.size = pool, info.ModTime(), info.Size()
 	return nil

@@ -148,7 +148,7 @@ func (s Session) Verify(ctx context.Context, namespace, image string) Verdict {
 		})
 	}
 	if ref.Digest == "" {
-		desc, err := resolve(ctx, scope.Stores, ref)
+		desc, err := SubjectDescriptor(ctx, scope.Stores, ref)
 		if err != nil {
 			return undetermined(image, err)
 		}
@@ -203,7 +203,7 @@ func (s Session) Resolve(ctx context.Context, namespace, image string) (string, 
 	if len(scope.Stores) == 0 {
 		return "", scope.validate()
 	}
-	desc, err := resolve(ctx, scope.Stores, ref)
+	desc, err := SubjectDescriptor(ctx, scope.Stores, ref)
 	if err != nil {
 		return "", err
 	}

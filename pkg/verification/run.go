@@ -56,7 +56,7 @@ func (r *run) verdict(ctx context.Context, subject common.Reference) Verdict {
 
 // inspect finds and verifies the referrers of subject.
 func (r *run) inspect(ctx context.Context, subject common.Reference, depth int) (findings, error) {
-	desc, err := resolve(ctx, r.scope.Stores, subject)
+	desc, err := SubjectDescriptor(ctx, r.scope.Stores, subject)
 	if err != nil {
 		return nil, err
 	}
@@ -216,9 +216,9 @@ func (r *run) verify(ctx context.Context, v verifier.ReferenceVerifier, subject 
 	return result, err
 }
 
-// resolve asks the stores in order for the subject's descriptor. Referrers are looked for by its digest, so that an answer about another
-// subject would lend this one the signatures of that.
-func resolve(ctx context.Context, stores []referrerstore.ReferrerStore, ref common.Reference) (*ocispecs.SubjectDescriptor, error) {
+// SubjectDescriptor asks the stores, of which there must be one at least, in order for the descriptor of ref. Referrers are looked for by
+// its digest, so that an answer about another subject would lend this one the signatures of that; such an answer is an error.
+func SubjectDescriptor(ctx context.Context, stores []referrerstore.ReferrerStore, ref common.Reference) (*ocispecs.SubjectDescriptor, error) {
 	var errs []error
 	for _, store := range stores {
 		desc, err := store.GetSubjectDescriptor(ctx, ref)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -109,7 +108,7 @@ func definitionOf(key storeKey) string {
 func defined(p *parameters) string {
 	var names []string
 	for kind, stores := range p.certStores {
-		for name := range maps.Keys(stores) {
+		for name := range stores {
 			names = append(names, storeKey{kind, name}.String())
 		}
 	}
