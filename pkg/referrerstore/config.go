@@ -1,7 +1,6 @@
 package referrerstore
 
 import (
-	"cmp"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -11,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/agnivade/levenshtein"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/pemfile"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/spelling"
 )
 
 const (
@@ -24,8 +23,6 @@ const (
 	defaultTTL = 10 * time.Second
 	// maxTTL is as many seconds as fit in 31 bits, far below what a Duration holds. Upstream takes any number.
 	maxTTL = (1<<31 - 1) * time.Second
-	// maxDistance is how many letters a misspelt key may differ for the right one to be suggested.
-	maxDistance = 4
 )
 
 // settings is a store's configuration, read.
@@ -94,14 +91,10 @@ func parseConfig(cfg storeconfig.StorePluginConfig) (settings, error) {
 
 // suggest words which known key an unknown one may mean.
 func suggest(field string, names []string) string {
-	distance := func(name string) int {
-		return levenshtein.ComputeDistance(strings.ToLower(field), strings.ToLower(name))
-	}
-	slices.Sort(names)
-	nearest := slices.MinFunc(names, func(a, b string) int { return cmp.Compare(distance(a), distance(b)) })
-	if distance(nearest) <= maxDistance {
+	if nearest := spelling.Nearest(field, names); nearest != "" {
 		return fmt.Sprintf(": did you mean %s?", nearest)
 	}
+	slices.Sort(names)
 	return ": known are " + strings.Join(names, ", ")
 }
 

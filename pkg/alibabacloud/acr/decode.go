@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/agnivade/levenshtein"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/spelling"
 )
 
 // ConfigError is a mistake in a Config.
@@ -114,7 +114,7 @@ func decodeStruct(path string, m map[string]any, into reflect.Value) error {
 	}
 	seen := make(map[string]bool)
 	for _, key := range slices.Sorted(maps.Keys(m)) {
-		known := nearest(key, fields)
+		known := spelling.Nearest(key, slices.Collect(maps.Keys(fields)))
 		at := join(path, key)
 		switch {
 		case known == "":
@@ -132,21 +132,6 @@ func decodeStruct(path string, m map[string]any, into reflect.Value) error {
 	return nil
 }
 
-// nearest returns the known key that key is, or is likely to mean, or "".
-func nearest(key string, known map[string]int) string {
-	const typo = 3 // edits; more make another word of keys as short as these
-	best, distance := "", typo+1
-	if len(key) > 64 { // longer than any key and a typo; the distance takes the product of both lengths
-		return ""
-	}
-	for _, k := range slices.Sorted(maps.Keys(known)) {
-		if d := levenshtein.ComputeDistance(strings.ToLower(key), strings.ToLower(k)); d < distance && d < len(k)/2 {
-			best, distance = k, d
-		}
-	}
-	return best
-}
-
 // withName reads "- name1: cri-…", which a page of Alibaba Cloud's marketplace shows, as what it means: an instance's name and ID.
 func withName(value any) any {
 	m, ok := value.(map[string]any)
@@ -156,11 +141,11 @@ func withName(value any) any {
 	for name, id := range m {
 		text, isText := id.(string)
 		t := reflect.TypeFor[Instance]()
-		fields := make(map[string]int)
+		var keys []string
 		for i := range t.NumField() {
-			fields[t.Field(i).Tag.Get("json")] = i
+			keys = append(keys, t.Field(i).Tag.Get("json"))
 		}
-		if isText && instanceID.MatchString(text) && nearest(name, fields) == "" {
+		if isText && instanceID.MatchString(text) && spelling.Nearest(name, keys) == "" {
 			return map[string]any{"instanceName": name, "instanceId": text}
 		}
 	}
