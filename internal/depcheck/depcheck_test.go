@@ -32,6 +32,8 @@ var rules = []rule{
 	{"pkg/verification", []string{"internal/"}, []string{"k8s.io/", "sigs.k8s.io/", "oras.land/", "github.com/notaryproject/"}},
 	{"pkg/gatekeeper", []string{"internal/", "pkg/verification"}, []string{"oras.land/", "github.com/notaryproject/"}},
 	{"pkg/config", []string{"internal/", "pkg/verification"}, []string{"oras.land/", "github.com/notaryproject/"}},
+	{"pkg/controller", []string{"internal/", "pkg/config", "pkg/verification"}, []string{"oras.land/", "github.com/notaryproject/"}},
+	{"pkg/builtin", []string{"internal/", "pkg/"}, nil},
 	{"cmd/", []string{"internal/", "pkg/"}, nil},
 	{"test/", []string{"internal/", "pkg/", "cmd/"}, nil},
 }

@@ -71,18 +71,18 @@ type parts struct {
 
 func (p *parts) factories() Factories {
 	return Factories{
-		Stores: map[string]StoreFactory{"memory": func(c storeconfig.StorePluginConfig, version string) (referrerstore.ReferrerStore, error) {
+		Stores: map[string]StoreFactory{"memory": func(c storeconfig.StorePluginConfig, in StoreInput) (referrerstore.ReferrerStore, error) {
 			if c["broken"] != nil {
 				return nil, errors.New("broken: true is not supported")
 			}
-			s := &memoryStore{name: version}
+			s := &memoryStore{name: in.Version}
 			p.stores = append(p.stores, s)
 			return s, nil
 		}},
-		Verifiers: map[string]VerifierFactory{"checker": func(c verifierconfig.VerifierConfig, in VerifierInput) (verifier.ReferenceVerifier, error) {
+		Verifiers: map[string]VerifierFactory{"checker": func(ctx context.Context, c verifierconfig.VerifierConfig, in VerifierInput) (verifier.ReferenceVerifier, error) {
 			if name, ok := c["trust"].(string); ok {
 				var err error
-				if p.certificates, err = in.Certificates(context.Background(), name); err != nil {
+				if p.certificates, err = in.Certificates(ctx, name); err != nil {
 					return nil, err
 				}
 			}
@@ -155,12 +155,12 @@ func TestBuildNamesTheFaultAndLeavesNothing(t *testing.T) {
 		"unknown store":      {`[{"name": "memory"}]`, `[{"name": "gone"}]`, "store.plugins[0] (gone)"},
 		"no verifier":        {`[{"name": "checker", "artifactTypes": "*"}]`, `[]`, "verifier.plugins is empty"},
 		"verifier's name":    {`"name": "checker"`, `"name": 7`, "verifier.plugins[0].name: 7 is not a name"},
-		"verifier's type":    {`"name": "checker"`, `"name": "checker", "type": []`, "verifier.plugins[0].type"},
+		"verifier's type":    {`"name": "checker"`, `"name": "checker", "type": []`, "verifier.plugins[0] (checker): type: "},
 		"unknown verifier":   {`"name": "checker"`, `"name": "gone"`, "verifier.plugins[0] (gone)"},
 		"policy":             {`"configPolicy"`, `"gone"`, "policy.plugin"},
 		"unknown provider":   {`"artifactTypes": "*"`, `"trust": "kmp"`, `no key management provider "kmp"; configured: none`},
-		"provider's type":    {`"policy":`, `"keyManagementProvider": {"plugins": [{"name": "kmp", "type": "gone"}]}, "policy":`, `keyManagementProvider.plugins[0].type: "gone" is not one of memory`},
-		"provider twice":     {`"policy":`, `"keyManagementProvider": {"plugins": [{"name": "kmp", "type": "memory"}, {"name": "kmp", "type": "memory"}]}, "policy":`, `keyManagementProvider.plugins[1].name: "kmp" is the name of another entry`},
+		"provider's type":    {`"policy":`, `"keyManagementProvider": {"plugins": [{"name": "kmp", "type": "gone"}]}, "policy":`, `keyManagementProvider.plugins[0] (kmp): type: "gone" is not one of memory`},
+		"provider twice":     {`"policy":`, `"keyManagementProvider": {"plugins": [{"name": "kmp", "type": "memory"}, {"name": "kmp", "type": "memory"}]}, "policy":`, `keyManagementProvider.plugins[1] (kmp): name: "kmp" is the name of another entry`},
 		"provider down":      {`"policy":`, `"keyManagementProvider": {"plugins": [{"name": "kmp", "type": "memory", "down": true}]}, "policy":`, "keyManagementProvider.plugins[0] (kmp): KMS is down"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -264,17 +264,17 @@ func TestFilesAreAllThatTheConfigurationNames(t *testing.T) {
 
 // Upstream's factories take the types of some fields for granted, and a bad edit must not end the process.
 func TestBuildSurvivesPanicOfFactory(t *testing.T) {
-	plugins := t.TempDir()
-	if err := os.WriteFile(filepath.Join(plugins, "external"), []byte("#!/bin/sh\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	c, err := Parse("config.json", []byte(strings.Replace(minimal, `"plugins": [{"name": "checker"`,
-		`"pluginBinDirs": ["`+plugins+`"], "plugins": [{"name": "external", "version": 1`, 1)), discard)
+	c, err := Parse("config.json", []byte(strings.Replace(minimal, `"name": "checker"`, `"name": "checker", "trust": 7`, 1)), discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &parts{}
-	if _, err := (&Builder{Factories: p.factories(), Log: discard}).Build(t.Context(), c); err == nil || !strings.Contains(err.Error(), "verifier.plugins[0] (external)") {
+	factories := p.factories()
+	factories.Verifiers["checker"] = func(_ context.Context, c verifierconfig.VerifierConfig, _ VerifierInput) (verifier.ReferenceVerifier, error) {
+		return &checker{name: c["trust"].(string)}, nil
+	}
+	_, err = (&Builder{Factories: factories, Log: discard}).Build(t.Context(), c)
+	if err == nil || !strings.Contains(err.Error(), "verifier.plugins[0] (checker)") {
 		t.Errorf("got %v", err)
 	}
 	if !p.stores[0].closed {

@@ -1,4 +1,4 @@
-package main
+package builtin
 
 import (
 	"context"
@@ -11,8 +11,10 @@ import (
 	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
 	upstreamstore "github.com/ratify-project/ratify/pkg/referrerstore"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
+	storefactory "github.com/ratify-project/ratify/pkg/referrerstore/factory"
 	"github.com/ratify-project/ratify/pkg/verifier"
 	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
+	verifierfactory "github.com/ratify-project/ratify/pkg/verifier/factory"
 
 	// Upstream's parts, each registered by its import.
 	_ "github.com/ratify-project/ratify/pkg/common/oras/authprovider/aws"
@@ -29,39 +31,45 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation"
 )
 
-// environment is what the parts of this binary have in common.
-type environment struct {
-	metrics *metrics.Metrics
-	log     *slog.Logger
-	// transport reaches registries and the cloud. It is http.DefaultTransport but in tests.
-	transport *http.Transport
+// Options are what all parts have in common.
+type Options struct {
+	// Transport reaches registries and the cloud. It is http.DefaultTransport but in tests.
+	Transport *http.Transport
+	// UserAgent is told to registries.
+	UserAgent string
+	Metrics   *metrics.Metrics
+	Log       *slog.Logger
 }
 
-func newEnvironment() environment {
-	return environment{metrics: metrics.New(), log: slog.Default(), transport: http.DefaultTransport.(*http.Transport)}
-}
-
-// factories returns what this binary is made of.
-func (e environment) factories() config.Factories {
-	authprovider.SetDefaults(authprovider.Options{Transport: e.transport, Log: e.log, OnRequest: e.metrics.CloudRequest})
+// Factories returns the parts. It also makes o the defaults of the auth provider alibabacloudAcrBasic.
+func Factories(o Options) config.Factories {
+	authprovider.SetDefaults(authprovider.Options{Transport: o.Transport, Log: o.Log, OnRequest: o.Metrics.CloudRequest})
 	return config.Factories{
 		Stores: map[string]config.StoreFactory{
-			"oras": func(c storeconfig.StorePluginConfig, pluginVersion string) (upstreamstore.ReferrerStore, error) {
-				return referrerstore.New(c, pluginVersion, referrerstore.Options{
-					Transport: e.transport, UserAgent: "ratify-alibabacloud/" + version,
-					OnRequest: e.metrics.RegistryRequest, OnCache: e.metrics.ContentCache, Log: e.log,
+			"oras": func(c storeconfig.StorePluginConfig, in config.StoreInput) (upstreamstore.ReferrerStore, error) {
+				return referrerstore.New(c, in.Version, referrerstore.Options{
+					Transport: o.Transport, UserAgent: o.UserAgent,
+					OnRequest: o.Metrics.RegistryRequest, OnCache: o.Metrics.ContentCache, Log: o.Log,
 				})
 			},
 		},
 		Verifiers: map[string]config.VerifierFactory{
-			"notation": func(c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
-				return notation.New(c, notation.Options{KeyMaterial: certificates(in.Certificates), PluginDirectory: in.PluginDir, Log: e.log})
+			"notation": func(_ context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
+				return notation.New(c, notation.Options{
+					Namespace: in.Namespace, KeyMaterial: certificates(in.Certificates), PluginDirectory: in.PluginDirs[0], Log: o.Log,
+				})
 			},
 		},
 		KeyManagementProviders: map[string]config.KeyManagementProviderFactory{
 			"inline": func(c kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error) {
 				return inline.New(c, time.Now)
 			},
+		},
+		ExternalStore: func(c storeconfig.StorePluginConfig, in config.StoreInput) (upstreamstore.ReferrerStore, error) {
+			return storefactory.CreateStoreFromConfig(c, in.Version, in.PluginDirs)
+		},
+		ExternalVerifier: func(_ context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
+			return verifierfactory.CreateVerifierFromConfig(c, in.Version, in.PluginDirs, in.Namespace)
 		},
 	}
 }

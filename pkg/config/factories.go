@@ -1,0 +1,190 @@
+package config
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
+	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
+	"github.com/ratify-project/ratify/pkg/policyprovider"
+	policyconfig "github.com/ratify-project/ratify/pkg/policyprovider/config"
+	policyfactory "github.com/ratify-project/ratify/pkg/policyprovider/factory"
+	"github.com/ratify-project/ratify/pkg/referrerstore"
+	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
+	"github.com/ratify-project/ratify/pkg/verifier"
+	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
+)
+
+// Factories make the parts of a configuration, by their type.
+type Factories struct {
+	Stores                 map[string]StoreFactory
+	Verifiers              map[string]VerifierFactory
+	KeyManagementProviders map[string]KeyManagementProviderFactory
+	// ExternalStore and ExternalVerifier make those of any other type: executables in the plugin directories.
+	ExternalStore    StoreFactory
+	ExternalVerifier VerifierFactory
+}
+
+// StoreFactory makes a store of its configuration.
+type StoreFactory func(config storeconfig.StorePluginConfig, in StoreInput) (referrerstore.ReferrerStore, error)
+
+// StoreInput is what a store is made with besides its own configuration.
+type StoreInput struct {
+	// Version is that of the plugin protocol.
+	Version string
+	// PluginDirs are the directories of external plugins.
+	PluginDirs []string
+}
+
+// VerifierFactory makes a verifier of its configuration.
+type VerifierFactory func(ctx context.Context, config verifierconfig.VerifierConfig, in VerifierInput) (verifier.ReferenceVerifier, error)
+
+// VerifierInput is what a verifier is made with besides its own configuration.
+type VerifierInput struct {
+	// Namespace is that of the Verifier resource, empty for a cluster-wide one and outside a cluster.
+	Namespace string
+	// Certificates and Keys return what the KeyManagementProvider of that name holds: "name" for a cluster-wide one, or "namespace/name".
+	Certificates func(ctx context.Context, provider string) ([]*x509.Certificate, error)
+	Keys         func(ctx context.Context, provider string) (map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey, error)
+	// Version is that of the plugin protocol.
+	Version string
+	// PluginDirs are the directories of external plugins, one at least.
+	PluginDirs []string
+}
+
+// KeyManagementProviderFactory makes a provider of its configuration.
+type KeyManagementProviderFactory func(config kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error)
+
+// KeyMaterial is what a KeyManagementProvider holds.
+type KeyMaterial struct {
+	Certificates []*x509.Certificate // in the order of their names and versions
+	Keys         map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey
+	// CertificateStatus and KeyStatus are the provider's words about them.
+	CertificateStatus, KeyStatus keymanagementprovider.KeyManagementProviderStatus
+}
+
+// Store makes a store of one block of configuration, whose name is the store's type.
+func (f Factories) Store(block storeconfig.StorePluginConfig, in StoreInput) (referrerstore.ReferrerStore, error) {
+	kind, err := text(block, "name")
+	if err != nil {
+		return nil, err
+	}
+	make, ok := f.Stores[kind]
+	if !ok {
+		make = f.ExternalStore
+	}
+	if make == nil {
+		return nil, fmt.Errorf("name: %q is not one of %s", kind, names(f.Stores))
+	}
+	return made(func() (referrerstore.ReferrerStore, error) { return make(block, in) })
+}
+
+// Verifier makes a verifier of one block of configuration. Its type is the block's, else its name.
+func (f Factories) Verifier(ctx context.Context, block verifierconfig.VerifierConfig, in VerifierInput) (verifier.ReferenceVerifier, error) {
+	kind, err := text(block, "name")
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := block["type"]; ok {
+		if kind, err = text(block, "type"); err != nil {
+			return nil, err
+		}
+	}
+	make, ok := f.Verifiers[kind]
+	if !ok {
+		make = f.ExternalVerifier
+	}
+	if make == nil {
+		return nil, fmt.Errorf("type: %q is not one of %s", kind, names(f.Verifiers))
+	}
+	return made(func() (verifier.ReferenceVerifier, error) { return make(ctx, block, in) })
+}
+
+// Policy makes a policy of one block of configuration; its types are upstream's.
+func (f Factories) Policy(block policyconfig.PoliciesConfig) (policyprovider.PolicyProvider, error) {
+	return made(func() (policyprovider.PolicyProvider, error) { return policyfactory.CreatePolicyProviderFromConfig(block) })
+}
+
+// KeyMaterial makes a provider of one block of configuration and reads what it holds.
+func (f Factories) KeyMaterial(ctx context.Context, block kmpconfig.KeyManagementProviderConfig) (KeyMaterial, error) {
+	kind, err := text(block, "type")
+	if err != nil {
+		return KeyMaterial{}, err
+	}
+	make, ok := f.KeyManagementProviders[kind]
+	if !ok {
+		return KeyMaterial{}, fmt.Errorf("type: %q is not one of %s", kind, names(f.KeyManagementProviders))
+	}
+	return made(func() (KeyMaterial, error) {
+		provider, err := make(block)
+		if err != nil {
+			return KeyMaterial{}, err
+		}
+		certificates, certificateStatus, err := provider.GetCertificates(ctx)
+		if err != nil {
+			return KeyMaterial{}, err
+		}
+		keys, keyStatus, err := provider.GetKeys(ctx)
+		if err != nil {
+			return KeyMaterial{}, err
+		}
+		return KeyMaterial{sortedCertificates(certificates), typedKeys(kind, keys), certificateStatus, keyStatus}, nil
+	})
+}
+
+// made returns what a factory makes, with its panic as an error: upstream's take the types of some fields for granted, and a bad edit of
+// the configuration must not end the process.
+func made[T any](factory func() (T, error)) (_ T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a field is not of the type that is expected: %v", p)
+		}
+	}()
+	return factory()
+}
+
+// sortedCertificates returns all certificates of a provider in the order of their names and versions.
+func sortedCertificates(byKey map[keymanagementprovider.KMPMapKey][]*x509.Certificate) []*x509.Certificate {
+	keys := slices.SortedFunc(maps.Keys(byKey), func(a, b keymanagementprovider.KMPMapKey) int {
+		return strings.Compare(a.Name+"\x00"+a.Version, b.Name+"\x00"+b.Version)
+	})
+	certificates := []*x509.Certificate{}
+	for _, key := range keys {
+		certificates = append(certificates, byKey[key]...)
+	}
+	return certificates
+}
+
+func typedKeys(kind string, keys map[keymanagementprovider.KMPMapKey]crypto.PublicKey) map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey {
+	typed := make(map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey, len(keys))
+	for name, key := range keys {
+		typed[name] = keymanagementprovider.PublicKey{Key: key, ProviderType: kind}
+	}
+	return typed
+}
+
+// text returns the text of a field that must have one.
+func text(block map[string]any, field string) (string, error) {
+	value, ok := block[field]
+	if !ok {
+		return "", fmt.Errorf("%s is missing", field)
+	}
+	s, ok := value.(string)
+	if !ok || s == "" {
+		return "", fmt.Errorf("%s: %v is not a name", field, value)
+	}
+	return s, nil
+}
+
+// names lists the types of factories.
+func names[T any](factories map[string]T) string {
+	if len(factories) == 0 {
+		return "none"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(factories)), ", ")
+}
