@@ -3,6 +3,7 @@ package signing
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/notaryproject/notation-go"
 	"github.com/notaryproject/notation-go/registry"
 	"github.com/notaryproject/notation-go/signer"
+	"github.com/notaryproject/tspclient-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote"
 )
@@ -42,6 +44,10 @@ func (i Identity) Sign(ctx context.Context, repo *remote.Repository, image ocisp
 
 // Envelope returns a signature of an image that claims to have been made at a time, as notation would not make it.
 func (i Identity) Envelope(image ocispec.Descriptor, mediaType string, at time.Time) ([]byte, error) {
+	return i.envelope(image, mediaType, at, nil, nil)
+}
+
+func (i Identity) envelope(image ocispec.Descriptor, mediaType string, at time.Time, tsa tspclient.Timestamper, tsaRoots *x509.CertPool) ([]byte, error) {
 	s, err := signature.NewLocalSigner(i.Chain, i.Key)
 	if err != nil {
 		return nil, err
@@ -57,6 +63,7 @@ func (i Identity) Envelope(image ocispec.Descriptor, mediaType string, at time.T
 	return envelope.Sign(&signature.SignRequest{
 		Payload: signature.Payload{ContentType: payloadType, Content: payload}, Signer: s,
 		SigningTime: at, SigningScheme: signature.SigningSchemeX509, SigningAgent: "test",
+		Timestamper: tsa, TSARootCAs: tsaRoots,
 	})
 }
 
