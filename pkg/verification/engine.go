@@ -176,12 +176,32 @@ func (s Session) Verify(ctx context.Context, namespace, image string) Verdict {
 }
 
 func (e *Engine) evaluate(ctx context.Context, g *generation, namespace string, scope Scope, ref common.Reference, key string) Verdict {
-	run := &run{engine: e, namespace: namespace, scope: scope, policyType: scope.Policy.GetPolicyType(ctx)}
-	verdict := run.verdict(ctx, ref)
+	verdict := e.evaluateMandatory(ctx, g, namespace, ref)
+	if verdict.Outcome == Verified {
+		run := &run{engine: e, namespace: namespace, scope: scope, policyType: scope.Policy.GetPolicyType(ctx)}
+		verdict = run.verdict(ctx, ref)
+	}
 	if verdict.Outcome != Undetermined && e.options.VerdictTTL > 0 {
 		// Safe to remember: the subject is a digest, the configuration is the generation's own, and what could not be
 		// found out is not among the verdicts.
 		g.verdicts.put(key, verdict, e.options.Now().Add(e.options.VerdictTTL))
+	}
+	return verdict
+}
+
+// evaluateMandatory says whether ref satisfies what namespace cannot replace: Verified if there is no such thing.
+func (e *Engine) evaluateMandatory(ctx context.Context, g *generation, namespace string, ref common.Reference) Verdict {
+	scope := g.snapshot.mandatory(namespace)
+	if scope == nil {
+		return Verdict{Outcome: Verified}
+	}
+	verdict := Verdict{Subject: ref.Original, Digest: ref.Digest}
+	if verdict.Err = scope.validate(); verdict.Err == nil {
+		run := &run{engine: e, scope: *scope, policyType: scope.Policy.GetPolicyType(ctx), mandatory: true}
+		verdict = run.verdict(ctx, ref)
+	}
+	if verdict.Err != nil {
+		verdict.Err = fmt.Errorf("what the cluster makes mandatory for namespace %s: %w", namespace, verdict.Err)
 	}
 	return verdict
 }

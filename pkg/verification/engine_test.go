@@ -124,23 +124,6 @@ func TestSameSubjectIsVerifiedOnce(t *testing.T) {
 	}
 }
 
-func TestNamespaceUsesItsOwnKinds(t *testing.T) {
-	g := newGraph()
-	subject := digest.FromString("image")
-	g.attach(subject, signature, "good")
-	cluster, own := &fates{name: "cluster", artifactType: signature}, &fates{name: "own", artifactType: signature}
-	e := NewEngine(Options{})
-	e.Load(NewSnapshot(1,
-		Scope{Stores: []referrerstore.ReferrerStore{g}, Policy: jsonPolicy(t, "any"), Verifiers: []verifier.ReferenceVerifier{cluster}},
-		SnapshotOptions{Namespaces: map[string]Scope{"team": {Verifiers: []verifier.ReferenceVerifier{own}}}}))
-	for namespace, want := range map[string]string{"": "cluster", "team": "own", "another": "cluster"} {
-		v := e.Verify(t.Context(), namespace, repo+"@"+subject.String())
-		if got := v.Reports[0].(verifier.VerifierResult).VerifierName; got != want {
-			t.Errorf("namespace %q: verifier %s, want %s", namespace, got, want)
-		}
-	}
-}
-
 func TestTimeRunsOut(t *testing.T) {
 	g := newGraph()
 	subject := digest.FromString("image")

@@ -30,6 +30,8 @@ type run struct {
 	namespace  string
 	scope      Scope
 	policyType string
+	// mandatory says that scope is not what the namespace chose.
+	mandatory bool
 }
 
 // referrer is an artifact that refers to the subject, in the store that has it.
@@ -45,9 +47,13 @@ func (r *run) verdict(ctx context.Context, subject common.Reference) Verdict {
 		return undetermined(subject.Original, outOfTime(err))
 	}
 	if len(found) == 0 && r.policyType == policytypes.ConfigPolicy {
+		whose := "configured"
+		if r.mandatory {
+			whose = "mandatory"
+		}
 		return refuse(r.policyType, subject.Original, refusal{
 			message:     "no signature was found",
-			reason:      "no artifact that a configured verifier can check refers to " + subject.Original,
+			reason:      "no artifact that a " + whose + " verifier can check refers to " + subject.Original,
 			remediation: "sign the image by this digest, or check the artifactTypes of the verifiers",
 		})
 	}

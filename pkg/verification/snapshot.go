@@ -23,21 +23,40 @@ type Scope struct {
 	Stores    []referrerstore.ReferrerStore
 	Verifiers []verifier.ReferenceVerifier
 	Policy    policyprovider.PolicyProvider
+	// Err, if set, says why Policy cannot be used: every verdict is Undetermined.
+	Err error
+}
+
+// Mandatory is what of the cluster's configuration a namespace can add to but not replace. An image of a namespace that has
+// verifiers or a policy of its own has to satisfy both: what is mandatory, under the cluster's policy, and what is its own.
+type Mandatory struct {
+	// Verifiers are those among the cluster's.
+	Verifiers []verifier.ReferenceVerifier
+	// Policy says that the cluster's policy is mandatory, whichever verifiers it judges.
+	Policy bool
 }
 
 // Snapshot is one immutable configuration.
 type Snapshot struct {
 	generation    uint64
 	cluster       Scope
-	namespaces    map[string]Scope
+	namespaces    map[string]tenant
 	verifyTimeout time.Duration
 	mutateTimeout time.Duration
+}
+
+// tenant is what verifies the subjects of one namespace.
+type tenant struct {
+	own Scope
+	// mandatory has to be satisfied besides; nil: own cannot escape it, or nothing is mandatory.
+	mandatory *Scope
 }
 
 // SnapshotOptions are the parts of a Snapshot that have defaults.
 type SnapshotOptions struct {
 	// Namespaces holds what a namespace has of its own. A kind that is empty there is the cluster's.
 	Namespaces map[string]Scope
+	Mandatory  Mandatory
 	// VerifyTimeout and MutateTimeout bound one request. Zero means DefaultVerifyTimeout and DefaultMutateTimeout.
 	VerifyTimeout, MutateTimeout time.Duration
 }
@@ -47,7 +66,7 @@ func NewSnapshot(generation uint64, cluster Scope, o SnapshotOptions) *Snapshot 
 	s := &Snapshot{
 		generation:    generation,
 		cluster:       cluster,
-		namespaces:    make(map[string]Scope, len(o.Namespaces)),
+		namespaces:    make(map[string]tenant, len(o.Namespaces)),
 		verifyTimeout: o.VerifyTimeout,
 		mutateTimeout: o.MutateTimeout,
 	}
@@ -58,18 +77,32 @@ func NewSnapshot(generation uint64, cluster Scope, o SnapshotOptions) *Snapshot 
 		s.mutateTimeout = DefaultMutateTimeout
 	}
 	for namespace, own := range o.Namespaces {
-		if len(own.Stores) == 0 {
-			own.Stores = cluster.Stores
-		}
-		if len(own.Verifiers) == 0 {
-			own.Verifiers = cluster.Verifiers
-		}
-		if own.Policy == nil {
-			own.Policy = cluster.Policy
-		}
-		s.namespaces[namespace] = own
+		s.namespaces[namespace] = newTenant(own, cluster, o.Mandatory)
 	}
 	return s
+}
+
+// newTenant fills in what a namespace does not have of its own, and works out what it has to satisfy besides.
+func newTenant(own, cluster Scope, m Mandatory) tenant {
+	replacesVerifiers, replacesPolicy := len(own.Verifiers) > 0, own.Policy != nil || own.Err != nil
+	if len(own.Stores) == 0 {
+		own.Stores = cluster.Stores
+	}
+	if !replacesVerifiers {
+		own.Verifiers = cluster.Verifiers
+	}
+	if !replacesPolicy {
+		own.Policy, own.Err = cluster.Policy, cluster.Err
+	}
+	mandatory := Scope{Stores: own.Stores, Verifiers: own.Verifiers, Policy: cluster.Policy, Err: cluster.Err}
+	switch {
+	case len(m.Verifiers) > 0 && (replacesVerifiers || replacesPolicy):
+		mandatory.Verifiers = m.Verifiers
+	case m.Policy && replacesPolicy:
+	default:
+		return tenant{own: own}
+	}
+	return tenant{own, &mandatory}
 }
 
 // Generation returns the number that tells this Snapshot from those before it.
@@ -77,11 +110,14 @@ func (s *Snapshot) Generation() uint64 { return s.generation }
 
 // Scope returns what verifies the subjects of namespace; the empty namespace is the cluster.
 func (s *Snapshot) Scope(namespace string) Scope {
-	if own, ok := s.namespaces[namespace]; ok {
-		return own
+	if t, ok := s.namespaces[namespace]; ok {
+		return t.own
 	}
 	return s.cluster
 }
+
+// mandatory returns what the subjects of namespace have to satisfy besides, or nil.
+func (s *Snapshot) mandatory(namespace string) *Scope { return s.namespaces[namespace].mandatory }
 
 // Stores returns each store of the Snapshot once.
 func (s *Snapshot) Stores() []referrerstore.ReferrerStore {
@@ -96,8 +132,8 @@ func (s *Snapshot) Stores() []referrerstore.ReferrerStore {
 		}
 	}
 	add(s.cluster)
-	for _, scope := range s.namespaces {
-		add(scope)
+	for _, t := range s.namespaces {
+		add(t.own)
 	}
 	return all
 }
@@ -109,6 +145,8 @@ func (s Scope) validate() error {
 		return errors.New("no store is configured: add a Store resource, or store.plugins in config.json")
 	case len(s.Verifiers) == 0:
 		return errors.New("no verifier is configured: add a Verifier resource, or verifier.plugins in config.json")
+	case s.Err != nil:
+		return s.Err
 	case s.Policy == nil:
 		return errors.New("no policy is configured: add a Policy resource, or policy.plugin in config.json")
 	}
