@@ -55,6 +55,13 @@ compat: build ## Compare the verdicts with those of upstream's own binary (build
 bin/upstream-ratify: test/upstream/go.mod
 	go build -C test/upstream -ldflags '-s -w' -o $(CURDIR)/$@ github.com/ratify-project/ratify/cmd/ratify
 
+.PHONY: interop
+interop: build bin/notation ## Run each signing toolchain and each feature end to end, and print a table
+	@go run ./test/interop -ratify bin/ratify -notation bin/notation -plugins bin/plugins
+
+bin/notation: test/tools/go.mod
+	go build -C test/tools -ldflags '-s -w' -o $(CURDIR)/$@ github.com/notaryproject/notation/cmd/notation
+
 .PHONY: emulator
 emulator: ## Run the emulated cloud and print how to use it
 	@go run ./test/emulator/cmd/emulator
