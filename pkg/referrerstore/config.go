@@ -34,7 +34,8 @@ type settings struct {
 	ttl            time.Duration
 	localCachePath string
 	allowAnonymous bool
-	roots          []*x509.Certificate
+	roots          []*x509.Certificate // of all registries
+	registries     []registrySettings  // the most specific first
 	providers      []providerConfig
 }
 
@@ -45,10 +46,13 @@ type providerConfig struct {
 	patterns []pattern
 }
 
-// parseConfig reads cfg. Keys are matched without regard to case, as upstream's decoding does.
+// reader takes the value of a key. field is the key as the user wrote it.
+type reader func(field string, value any) error
+
+// parseConfig reads cfg.
 func parseConfig(cfg storeconfig.StorePluginConfig) (settings, error) {
 	s := settings{name: defaultName, ttl: defaultTTL, allowAnonymous: true}
-	readers := map[string]func(field string, value any) error{
+	seen, err := readBlock("", cfg, map[string]reader{
 		"name":           text(&s.name),
 		"version":        func(string, any) error { return nil }, // of the configuration's format; read by who reads the file
 		"source":         func(string, any) error { return nil }, // of a plugin to be downloaded; this store is built in
@@ -59,26 +63,12 @@ func parseConfig(cfg storeconfig.StorePluginConfig) (settings, error) {
 		"localCachePath": text(&s.localCachePath),
 		"allowAnonymous": truth(&s.allowAnonymous),
 		"caBundle":       certificates(&s.roots),
+		"registries":     s.readRegistries,
 		"authProvider":   s.readProvider,
 		"authProviders":  s.readProviders,
-	}
-	names := slices.Collect(maps.Keys(readers))
-	seen := make(map[string]string)
-	for _, field := range slices.Sorted(maps.Keys(cfg)) {
-		i := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, field) })
-		if i < 0 {
-			return settings{}, fmt.Errorf("%w: unknown key %q%s", ErrConfig, field, suggest(field, names))
-		}
-		if other, twice := seen[names[i]]; twice {
-			return settings{}, fmt.Errorf("%w: %s and %s are the same key", ErrConfig, other, field)
-		}
-		seen[names[i]] = field
-		if cfg[field] == nil {
-			continue
-		}
-		if err := readers[names[i]](field, cfg[field]); err != nil {
-			return settings{}, fmt.Errorf("%w: %w", ErrConfig, err)
-		}
+	})
+	if err != nil {
+		return settings{}, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if seen["authProvider"] != "" && seen["authProviders"] != "" {
 		return settings{}, fmt.Errorf("%w: authProvider and authProviders exclude each other: move the former's block into the latter's list", ErrConfig)
@@ -87,6 +77,33 @@ func parseConfig(cfg storeconfig.StorePluginConfig) (settings, error) {
 		return settings{}, fmt.Errorf("%w: name is empty", ErrConfig)
 	}
 	return s, nil
+}
+
+// readBlock reads the keys of a block that stands at a field ("" for the store's own) and returns which there were, as the user wrote them.
+// Keys are matched without regard to case, as upstream's decoding does.
+func readBlock(at string, block map[string]any, readers map[string]reader) (seen map[string]string, err error) {
+	if at != "" {
+		at += "."
+	}
+	names := slices.Collect(maps.Keys(readers))
+	seen = make(map[string]string)
+	for _, field := range slices.Sorted(maps.Keys(block)) {
+		i := slices.IndexFunc(names, func(name string) bool { return strings.EqualFold(name, field) })
+		if i < 0 {
+			return nil, fmt.Errorf("unknown key %q%s", at+field, suggest(field, names))
+		}
+		if other, twice := seen[names[i]]; twice {
+			return nil, fmt.Errorf("%s and %s are the same key", at+other, at+field)
+		}
+		seen[names[i]] = field
+		if block[field] == nil {
+			continue
+		}
+		if err := readers[names[i]](at+field, block[field]); err != nil {
+			return nil, err
+		}
+	}
+	return seen, nil
 }
 
 // suggest words which known key an unknown one may mean.
@@ -98,7 +115,7 @@ func suggest(field string, names []string) string {
 	return ": known are " + strings.Join(names, ", ")
 }
 
-func text(to *string) func(string, any) error {
+func text(to *string) reader {
 	return func(field string, value any) error {
 		s, ok := value.(string)
 		if !ok {
@@ -110,7 +127,7 @@ func text(to *string) func(string, any) error {
 }
 
 // truth takes true or false, also as text: templates quote them.
-func truth(to *bool) func(string, any) error {
+func truth(to *bool) reader {
 	return func(field string, value any) (err error) {
 		switch v := value.(type) {
 		case bool:
@@ -126,7 +143,7 @@ func truth(to *bool) func(string, any) error {
 }
 
 // seconds takes a number of seconds, also as text. Zero is upstream's default.
-func seconds(to *time.Duration) func(string, any) error {
+func seconds(to *time.Duration) reader {
 	return func(field string, value any) error {
 		// The value came as JSON or YAML: json words all its kinds of numbers alike.
 		raw, err := json.Marshal(value)
@@ -142,7 +159,7 @@ func seconds(to *time.Duration) func(string, any) error {
 }
 
 // certificates takes PEM, or the path of a file that holds it.
-func certificates(to *[]*x509.Certificate) func(string, any) error {
+func certificates(to *[]*x509.Certificate) reader {
 	return func(field string, value any) error {
 		var bundle string
 		err := text(&bundle)(field, value)

@@ -44,6 +44,11 @@ func TestConfig(t *testing.T) {
 		`{"ttl":null}`:                       func(*settings) {},
 		`{"localCachePath":"/cache"}`:        func(s *settings) { s.localCachePath = "/cache" },
 		`{"allowAnonymous":false}`:           func(s *settings) { s.allowAnonymous = false },
+		`{"registries":[{"host":"*.corp.example","useHttp":null},{"host":"a.corp.example:5000","useHttp":"true"},{"host":"[::1]:5000"}]}`: func(s *settings) {
+			yes := true
+			s.registries = []registrySettings{{pattern: pattern{host: "a.corp.example", port: "5000"}, useHTTP: &yes},
+				{pattern: pattern{host: "[::1]", port: "5000"}}, {pattern: pattern{suffix: true, host: ".corp.example"}}}
+		},
 		`{"authProvider":{"name":"x"}}`: func(s *settings) {
 			s.providers = []providerConfig{{field: "authProvider", block: map[string]any{"name": "x"}}}
 		},
@@ -103,6 +108,18 @@ func TestConfigMistakes(t *testing.T) {
 		`{"authProviders":[{"name":"x","registries":[7]}]}`:                           `registries[0]`,
 		`{"authProviders":[{"nam":"x"}]}`:                                             `authProviders[0].name must be`,
 		`{"authProvider":{"name":"nosuch"}}`:                                          `authProvider: auth provider nosuch`,
+		`{"registries":{"host":"a"}}`:                                                 `registries must be a list`,
+		`{"registries":[]}`:                                                           `registries must be a list`,
+		`{"registries":["a"]}`:                                                        `registries[0] must be a block`,
+		`{"registries":[{"caBundle":null}]}`:                                          `registries[0].host must be`,
+		`{"registries":[{"host":5}]}`:                                                 `registries[0].host must be text`,
+		`{"registries":[{"host":"https://a"}]}`:                                       `registries[0].host must be`,
+		`{"registries":[{"host":"*.[::1]"}]}`:                                         `registries[0].host must be`,
+		`{"registries":[{"host":"[::1"}]}`:                                            `registries[0].host must be`,
+		`{"registries":[{"host":"a","caBundel":"x"}]}`:                                `unknown key "registries[0].caBundel": did you mean caBundle?`,
+		`{"registries":[{"host":"a","useHttp":"maybe"}]}`:                             `registries[0].useHttp must be true or false`,
+		`{"registries":[{"host":"a","caBundle":"/nowhere/ca.pem"}]}`:                  `registries[0].caBundle must be certificates`,
+		`{"registries":[{"host":"a"},{"host":"A:443"}]}`:                              `registries[1].host: registries[0] is for A:443, too`,
 		`{"caBundle":""}`:                                                             `caBundle must be`,
 		`{"caBundle":7}`:                                                              `caBundle must be text`,
 		`{"caBundle":"/nowhere/ca.pem"}`:                                              `caBundle must be certificates in PEM, or the path`,

@@ -18,6 +18,7 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/artifact"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/auth"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/transport"
 )
 
 var (
@@ -103,10 +104,16 @@ func (e *Error) remedy() string {
 		badCertificate   *tls.CertificateVerificationError
 		dns              *net.DNSError
 		refused          *auth.RefusedError
+		proxy            *transport.ProxyError
+		connection       *net.OpError
 	)
 	switch {
 	case errors.Is(e.Err, authprovider.ErrNotCovered), errors.Is(e.Err, errProvider), errors.Is(e.Err, ErrLimit), errors.Is(e.Err, ErrMalformed):
 		return ""
+	case errors.As(e.Err, &proxy) && proxy.StatusCode == http.StatusProxyAuthRequired:
+		return "check the user and password in HTTPS_PROXY or HTTP_PROXY of this pod"
+	case errors.As(e.Err, &proxy), errors.As(e.Err, &connection) && connection.Op == "proxyconnect":
+		return "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY of this pod, and that the proxy lets it through"
 	case errors.As(e.Err, &refused) && refused.Provider == "":
 		return "configure an auth provider that covers " + e.Registry + ", or check the repository's name"
 	case errors.As(e.Err, &refused):
@@ -118,13 +125,13 @@ func (e *Error) remedy() string {
 	case e.StatusCode >= http.StatusInternalServerError:
 		return "the registry, or a proxy before it, is failing; the next try may succeed"
 	case errors.As(e.Err, &unknownAuthority):
-		return "set the store's caBundle to the registry's certificate authority"
+		return "set caBundle, of the store or of the host in registries[], to its certificate authority"
 	case errors.As(e.Err, &wrongHost), errors.As(e.Err, &badCertificate):
 		return "check the registry's certificate, and the host name in the image reference"
 	case errors.As(e.Err, &dns):
 		return "check the host name in the image reference, this pod's DNS, and its proxy settings"
 	case strings.Contains(e.Err.Error(), "server gave HTTP response to HTTPS client"):
-		return "the registry does not use TLS: set the store's useHttp if that is meant"
+		return "the registry does not use TLS: set useHttp, of the store or of the host in registries[], if that is meant"
 	case errors.Is(e.Err, context.Canceled):
 		return ""
 	case errors.Is(e.Err, context.DeadlineExceeded), isTimeout(e.Err):

@@ -2,6 +2,7 @@ package referrerstore
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strings"
 )
@@ -40,7 +41,15 @@ func parsePattern(text string) (pattern, bool) {
 		p.suffix, p.host = true, "."+rest
 		host = rest
 	}
-	return p, ok && validHost.MatchString(host)
+	return p, ok && (validHost.MatchString(host) || !p.suffix && isIPv6(host))
+}
+
+// isIPv6 tells whether host is an IPv6 address in its brackets.
+func isIPv6(host string) bool {
+	inner, ok := strings.CutPrefix(host, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	address, err := netip.ParseAddr(inner)
+	return ok && closed && err == nil && address.Is6() && address.Zone() == ""
 }
 
 // splitHost takes host[:port] apart, in lower case. The port of https is no port.
@@ -56,6 +65,12 @@ func splitHost(text string) (host, port string, ok bool) {
 		port = ""
 	}
 	return host, port, true
+}
+
+// names tells whether the pattern names the registry host[:port].
+func (p pattern) names(registry string) bool {
+	host, port, ok := splitHost(registry)
+	return ok && p.matches(host, port)
 }
 
 // matches tells whether the registry is one of those named.

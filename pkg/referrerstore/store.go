@@ -90,7 +90,8 @@ func New(cfg storeconfig.StorePluginConfig, version string, o Options) (*Store, 
 
 func newStore(settings settings, raw storeconfig.StoreConfig, source auth.Source, o Options) (*Store, error) {
 	timeout := cmp.Or(o.timeout, callTimeout)
-	connections, err := transport.New(transport.Config{Base: o.Transport, Roots: settings.roots, OnRequest: o.OnRequest, Now: o.Now})
+	connections, err := transport.New(transport.Config{Base: o.Transport, Roots: settings.roots, Private: settings.privateRoots(),
+		OnRequest: o.OnRequest, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func newStore(settings settings, raw storeconfig.StoreConfig, source auth.Source
 		settings:  settings,
 		raw:       raw,
 		transport: connections,
-		auth: auth.New(auth.Config{Transport: connections, Source: source, PlainHTTP: settings.useHTTP, UserAgent: o.UserAgent,
+		auth: auth.New(auth.Config{Transport: connections, Source: source, PlainHTTP: settings.plainHTTP, UserAgent: o.UserAgent,
 			Timeout: timeout, Now: o.Now, Log: o.Log}),
 		onCache:        o.OnCache,
 		log:            o.Log,
@@ -140,7 +141,7 @@ func (s *Store) repository(r reference) *remote.Repository {
 	return &remote.Repository{
 		Client:               s.auth.Repository(at.Host(), r.repository, r.path()),
 		Reference:            at,
-		PlainHTTP:            s.settings.useHTTP,
+		PlainHTTP:            s.settings.plainHTTP(at.Host()),
 		ReferrerListMaxPages: maxPages,
 		MaxMetadataBytes:     maxIndex,
 	}

@@ -165,7 +165,7 @@ func TestTokensAreBounded(t *testing.T) {
 		return resp
 	}
 	value := strings.Repeat("x", 100<<10)
-	c := New(Config{Source: anonymous{}, Timeout: time.Minute, Now: time.Now, Log: slog.New(slog.DiscardHandler), Transport: roundTripper(func(r *http.Request) *http.Response {
+	c := New(Config{Source: anonymous{}, PlainHTTP: func(string) bool { return false }, Timeout: time.Minute, Now: time.Now, Log: slog.New(slog.DiscardHandler), Transport: roundTripper(func(r *http.Request) *http.Response {
 		switch {
 		case r.URL.Host == "auth.example.com":
 			return respond(http.StatusOK, `{"token":"`+value+`","expires_in":3600}`)

@@ -47,9 +47,9 @@ type Client struct {
 type Config struct {
 	Transport http.RoundTripper
 	Source    Source
-	PlainHTTP bool          // reach registries by http
-	UserAgent string        // of all requests
-	Timeout   time.Duration // of the learning of a challenge, and of the fetching of a token
+	PlainHTTP func(host string) bool // whether to reach a registry by http
+	UserAgent string                 // of all requests
+	Timeout   time.Duration          // of the learning of a challenge, and of the fetching of a token
 	Now       func() time.Time
 	Log       *slog.Logger
 }
@@ -134,7 +134,7 @@ func (r *registry) learn(ctx context.Context, artifact string) (challenge, error
 			return challenge{}, err
 		}
 		scheme := "https"
-		if r.client.PlainHTTP {
+		if r.client.PlainHTTP(r.host) {
 			scheme = "http"
 		}
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+r.host+"/v2/", nil)

@@ -34,8 +34,14 @@ func (t *Transport) attempt(pool *http.Transport, req *http.Request) outcome {
 	resp, err := pool.RoundTrip(req)
 	o := outcome{resp: resp, err: err}
 	status := 0
-	if err != nil {
-		o.passing = passing(err) && req.Context().Err() == nil
+	if err == nil && resp.StatusCode == http.StatusProxyAuthRequired {
+		if refusal := refusedByProxy(pool, req); refusal != nil {
+			resp.Body.Close()
+			o = outcome{err: refusal}
+		}
+	}
+	if o.err != nil {
+		o.passing = passing(o.err) && req.Context().Err() == nil
 	} else {
 		status = resp.StatusCode
 		o.passing = status == http.StatusTooManyRequests || (status >= 500 && status != http.StatusNotImplemented)
@@ -52,6 +58,9 @@ func (t *Transport) attempt(pool *http.Transport, req *http.Request) outcome {
 
 // passing tells whether an error of a connection may be gone at the next attempt.
 func passing(err error) bool {
+	if refusal := (*ProxyError)(nil); errors.As(err, &refusal) {
+		return refusal.StatusCode == http.StatusTooManyRequests || refusal.StatusCode >= 500
+	}
 	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
 		return true
 	}

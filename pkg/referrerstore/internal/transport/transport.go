@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -29,16 +30,30 @@ const (
 type Config struct {
 	Base      *http.Transport               // cloned; nil: http.DefaultTransport, which takes the proxy from the environment
 	Roots     []*x509.Certificate           // trusted besides those that Base or the system trust
+	Private   []Private                     // of single hosts; the first that matches counts
 	OnRequest func(host string, status int) // told of each attempt; status 0: no answer; may be nil
 	Now       func() time.Time              // for Retry-After dates
+}
+
+// Private are certificate authorities that are trusted, besides all others, for some hosts only.
+type Private struct {
+	Matches func(host string) bool // host[:port], as in a URL
+	Roots   []*x509.Certificate    // none: nothing besides
 }
 
 // Transport sends requests over pooled connections. Make one with New; Close ends its idle connections.
 type Transport struct {
 	verified  *http.Transport
 	loopback  *http.Transport
+	private   []privatePool
 	onRequest func(host string, status int)
 	now       func() time.Time
+}
+
+// privatePool are the connections to the hosts of a Private.
+type privatePool struct {
+	matches func(host string) bool
+	pool    *http.Transport // nil: as any other host
 }
 
 // New returns a Transport for c.
@@ -60,29 +75,71 @@ func New(c Config) (*Transport, error) {
 	if verified.TLSClientConfig == nil {
 		verified.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	if len(c.Roots) > 0 {
-		pool := verified.TLSClientConfig.RootCAs
-		if pool == nil {
-			var err error
-			if pool, err = x509.SystemCertPool(); err != nil {
+	verified.OnProxyConnectResponse = checkProxy
+	if err := trust(verified, c.Roots); err != nil {
+		return nil, err
+	}
+	t := &Transport{verified: verified, loopback: verified.Clone(), onRequest: c.OnRequest, now: c.Now}
+	t.loopback.TLSClientConfig.InsecureSkipVerify = true // see IsLoopback
+	for _, p := range c.Private {
+		one := privatePool{matches: p.Matches}
+		if len(p.Roots) > 0 {
+			one.pool = verified.Clone()
+			if err := trust(one.pool, p.Roots); err != nil {
 				return nil, err
 			}
 		}
-		pool = pool.Clone()
-		for _, root := range c.Roots {
-			pool.AddCert(root)
-		}
-		verified.TLSClientConfig.RootCAs = pool
+		t.private = append(t.private, one)
 	}
-	loopback := verified.Clone()
-	loopback.TLSClientConfig.InsecureSkipVerify = true // see IsLoopback
-	return &Transport{verified: verified, loopback: loopback, onRequest: c.OnRequest, now: c.Now}, nil
+	return t, nil
+}
+
+// trust adds certificate authorities to those that a transport, or else the system, trusts.
+func trust(t *http.Transport, roots []*x509.Certificate) error {
+	if len(roots) == 0 {
+		return nil
+	}
+	pool := t.TLSClientConfig.RootCAs
+	if pool == nil {
+		var err error
+		if pool, err = x509.SystemCertPool(); err != nil {
+			return err
+		}
+	}
+	pool = pool.Clone()
+	for _, root := range roots {
+		pool.AddCert(root)
+	}
+	t.TLSClientConfig.RootCAs = pool
+	return nil
 }
 
 // Close ends idle connections.
 func (t *Transport) Close() {
 	t.verified.CloseIdleConnections()
 	t.loopback.CloseIdleConnections()
+	for _, p := range t.private {
+		if p.pool != nil {
+			p.pool.CloseIdleConnections()
+		}
+	}
+}
+
+// pool returns the connections to a host: those that trust its own authorities if it has any, which is also how certificates are verified
+// on this machine.
+func (t *Transport) pool(u *url.URL) *http.Transport {
+	for _, p := range t.private {
+		if p.matches(u.Host) {
+			if p.pool != nil {
+				return p.pool
+			}
+			break
+		}
+	}
+	if IsLoopback(u.Hostname()) {
+		return t.loopback
+	}
+	return t.verified
 }
 
 // IsLoopback tells whether host, without port, is this machine: exactly localhost, 127.0.0.0/8 or ::1. As upstream has it,
@@ -97,10 +154,7 @@ func IsLoopback(host string) bool {
 
 // RoundTrip sends the request, and again when that failed for a passing reason and the context leaves time.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	pool := t.verified
-	if IsLoopback(req.URL.Hostname()) {
-		pool = t.loopback
-	}
+	pool := t.pool(req.URL)
 	var last outcome
 	_, err := retry.Do(req.Context(), func(ctx context.Context) (struct{}, error) {
 		if last.resp != nil {
