@@ -33,7 +33,8 @@ type environment struct {
 	env   []string        // KEY=value for ratify, beside what a pod has
 
 	admissions, denials int
-	configs             int
+	configs             int           // written so far
+	keys                []notationKey // given to the notation command so far
 }
 
 // verdict is what `ratify verify` answered.
@@ -140,9 +141,10 @@ func (e *environment) command(ctx context.Context, env []string, name string, ar
 
 // image is an image in a registry.
 type image struct {
-	ref  string // by digest
-	repo *remote.Repository
-	desc ocispec.Descriptor
+	ref            string // by digest
+	repo           *remote.Repository
+	desc           ocispec.Descriptor
+	user, password string // with which the registry's owner signs; empty: anybody may
 }
 
 // push pushes an unsigned image to an emulated registry, with tag v1. Its digest depends on the repository.
@@ -151,7 +153,9 @@ func (e *environment) push(ctx context.Context, r scenario.Registry, repository 
 	if err != nil {
 		return image{}, err
 	}
-	return pushTo(ctx, repo)
+	i, err := pushTo(ctx, repo)
+	i.user, i.password = e.world.Cloud.OwnerPassword(r.ID)
+	return i, err
 }
 
 func pushTo(ctx context.Context, repo *remote.Repository) (image, error) {
