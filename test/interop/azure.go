@@ -128,7 +128,7 @@ func azureTimestamped(ctx context.Context, e *environment) error {
 	}{
 		{"azure/timestamped", tsa, root, true, "CN=wabbit-networks.io"},
 		{"azure/without-timestamp", nil, root, false, "no timestamp"},
-		{"azure/strange-timestamp", strange, strangeRoot, false, "timestamp"},
+		{"azure/strange-timestamp", strange, strangeRoot, false, "certificate signed by unknown authority"},
 	} {
 		image, err := e.push(ctx, scenario.Demo, c.repository)
 		if err != nil {
@@ -177,7 +177,7 @@ func azureExpired(ctx context.Context, e *environment) error {
 			tsa      *signing.TSA
 			admitted bool
 			says     string
-		}{{"in-time", past, true, "CN=wabbit-networks.io"}, {"without-timestamp", nil, false, "no timestamp"}, {"strange-timestamp", strange, false, "timestamp"}} {
+		}{{"in-time", past, true, "CN=wabbit-networks.io"}, {"without-timestamp", nil, false, "no timestamp"}, {"strange-timestamp", strange, false, "certificate signed by unknown authority"}} {
 			image, err := e.push(ctx, scenario.Demo, "azure/expired/"+c.name+"-"+strings.ToLower(mode))
 			if err != nil {
 				return err

@@ -173,5 +173,5 @@ func skaWithoutIntermediate(ctx context.Context, e *environment, t trust, i imag
 	if err := signer.Attach(ctx, i.repo, i.desc, signing.JWS, envelope); err != nil {
 		return err
 	}
-	return e.agree(ctx, t, i, false, "certificate")
+	return e.agree(ctx, t, i, false, "is not issued by", "CN=SKAO OCI Root CA")
 }
