@@ -54,8 +54,8 @@ func Factories(o Options) config.Factories {
 			},
 		},
 		Verifiers: map[string]config.VerifierFactory{
-			"notation": func(_ context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
-				return notation.New(c, notation.Options{
+			"notation": func(ctx context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
+				return notation.New(ctx, c, notation.Options{
 					Namespace: in.Namespace, KeyMaterial: certificates(in.Certificates), PluginDirectory: in.PluginDirs[0], Log: o.Log,
 				})
 			},

@@ -80,9 +80,9 @@ func TestNewRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("HOME", t.TempDir())
-			v, err := New(parse(t, tt.parameters), Options{KeyMaterial: material, Namespace: "team-b", Log: quiet()})
+			v, err := New(t.Context(), parse(t, tt.parameters), Options{KeyMaterial: material, Namespace: "team-b", Log: quiet()})
 			if tt.name == "provider missing" { // of another namespace than the test's
-				v, err = New(parse(t, tt.parameters), Options{KeyMaterial: material, Log: quiet()})
+				v, err = New(t.Context(), parse(t, tt.parameters), Options{KeyMaterial: material, Log: quiet()})
 			}
 			var mistake *ConfigError
 			if v != nil || !errors.As(err, &mistake) {
@@ -99,13 +99,13 @@ func TestNewRefuses(t *testing.T) {
 
 	t.Run("no providers outside a cluster", func(t *testing.T) {
 		t.Setenv("HOME", t.TempDir())
-		_, err := New(parse(t, level("strict")), Options{})
+		_, err := New(t.Context(), parse(t, level("strict")), Options{})
 		if !errors.Is(err, ErrKeyMaterial) || !strings.Contains(err.Error(), "verificationCerts") {
 			t.Errorf("New() = %v", err)
 		}
 	})
 	t.Run("a value that is not JSON", func(t *testing.T) {
-		if _, err := New(map[string]any{"name": func() {}}, Options{}); err == nil || !strings.Contains(err.Error(), "parameter name") {
+		if _, err := New(t.Context(), map[string]any{"name": func() {}}, Options{}); err == nil || !strings.Contains(err.Error(), "parameter name") {
 			t.Errorf("New() = %v", err)
 		}
 	})
@@ -186,7 +186,7 @@ func TestNewAccepts(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("HOME", tt.home)
 			t.Setenv("RATIFY_CONFIG", tt.config)
-			v, err := New(parse(t, tt.parameters), Options{KeyMaterial: material, Log: quiet()})
+			v, err := New(t.Context(), parse(t, tt.parameters), Options{KeyMaterial: material, Log: quiet()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -239,7 +239,7 @@ func TestTrustStoresAreReadOnce(t *testing.T) {
 	if err := os.WriteFile(file, toPEM(filed.cert), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	v, err := New(parse(t, strings.Replace(stores(`{"x":["roots"]}`, `"ca:x","ca:y"`), `"artifactTypes"`, `"verificationCerts":["`+file+`"],"artifactTypes"`, 1)),
+	v, err := New(t.Context(), parse(t, strings.Replace(stores(`{"x":["roots"]}`, `"ca:x","ca:y"`), `"artifactTypes"`, `"verificationCerts":["`+file+`"],"artifactTypes"`, 1)),
 		Options{KeyMaterial: material, Log: quiet()})
 	if err != nil {
 		t.Fatal(err)

@@ -97,7 +97,7 @@ func FuzzNew(f *testing.F) {
 			return
 		}
 		delete(cfg, "verificationCerts") // of this machine
-		v, err := New(cfg, Options{KeyMaterial: providers{"roots": {root.cert}}, Log: quiet()})
+		v, err := New(t.Context(), cfg, Options{KeyMaterial: providers{"roots": {root.cert}}, Log: quiet()})
 		if err == nil {
 			if v.Name() == "" || len(v.artifactTypes) == 0 {
 				t.Errorf("accepted %s", text)

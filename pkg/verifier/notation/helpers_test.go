@@ -239,7 +239,7 @@ func newVerifier(t testing.TB, parameters string, roots ...*x509.Certificate) *V
 	t.Helper()
 	t.Setenv("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true")
 	t.Setenv("HOME", t.TempDir())
-	v, err := New(parse(t, parameters), Options{KeyMaterial: providers{"roots": roots}, Log: quiet()})
+	v, err := New(t.Context(), parse(t, parameters), Options{KeyMaterial: providers{"roots": roots}, Log: quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}

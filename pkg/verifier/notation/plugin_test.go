@@ -69,7 +69,7 @@ func TestPlugin(t *testing.T) {
 				}
 			})
 			t.Setenv("HOME", t.TempDir())
-			v, err := New(parse(t, level("strict")), Options{KeyMaterial: providers{"roots": {root.cert}}, PluginDirectory: plugins, Log: quiet()})
+			v, err := New(t.Context(), parse(t, level("strict")), Options{KeyMaterial: providers{"roots": {root.cert}}, PluginDirectory: plugins, Log: quiet()})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,21 +1,19 @@
 package notation
 
 import (
-	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/digitorus/timestamp"
 	"github.com/notaryproject/notation-core-go/signature"
 	"github.com/notaryproject/notation-core-go/signature/cose"
 	"github.com/notaryproject/tspclient-go"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
 )
 
 // asTSA makes a certificate one of a timestamping authority (RFC 3161, 2.3: the extended key usage is critical and alone).
@@ -31,33 +29,12 @@ func asTSA(c *x509.Certificate) {
 // timestamper returns a client of a timestamping authority whose clock shows at.
 func timestamper(t *testing.T, tsa *identity, at time.Time) tspclient.Timestamper {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		request, err := timestamp.ParseRequest(body)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		response, err := (&timestamp.Timestamp{
-			HashAlgorithm: request.HashAlgorithm, HashedMessage: request.HashedMessage, Nonce: request.Nonce,
-			Policy: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 4146, 2, 3}, Time: at, Accuracy: time.Second,
-			Certificates: tsa.chain[1:], AddTSACertificate: true,
-		}).CreateResponseWithOpts(tsa.cert, tsa.key, crypto.SHA256)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		w.Header().Set("Content-Type", tspclient.MediaTypeTimestampReply)
-		if _, err := w.Write(response); err != nil {
-			t.Error(err)
-		}
-	}))
+	server, err := signing.NewTSA(signing.Identity{Key: tsa.key, Chain: tsa.chain}, func() time.Time { return at })
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(server.Close)
-	client, err := tspclient.NewHTTPTimestamper(server.Client(), server.URL)
+	client, err := server.Timestamper()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,19 +89,19 @@ func TestTimestamp(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s.revoked.Store(nil)
-			s.ask = nil
+			s.Forgive()
+			s.SetFault(nil)
 			switch tt.responder {
 			case "revoked":
-				s.revoked.Store(revocableTSA.cert.SerialNumber)
+				s.Revoke(revocableTSA.cert)
 			case "down":
-				s.ask = func(w http.ResponseWriter, _ *http.Request) bool {
+				s.SetFault(func(w http.ResponseWriter, _ *http.Request) bool {
 					w.WriteHeader(http.StatusBadGateway)
 					return true
-				}
+				})
 			}
 			t.Setenv("HOME", t.TempDir())
-			v, err := New(parse(t, tt.parameters), Options{KeyMaterial: providers{"roots": {root.cert}, "tsa": {tt.tsaRoot.cert}}, Log: quiet()})
+			v, err := New(t.Context(), parse(t, tt.parameters), Options{KeyMaterial: providers{"roots": {root.cert}, "tsa": {tt.tsaRoot.cert}}, Log: quiet()})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -50,9 +51,14 @@ func (s trustStores) GetCertificates(_ context.Context, kind truststore.Type, na
 	return certs, nil
 }
 
+// all returns the trust anchors of all stores, in no order; one that several have is there several times.
+func (s trustStores) all() []*x509.Certificate {
+	return slices.Concat(slices.Collect(maps.Values(s))...)
+}
+
 // loadTrustStores reads every trust store that a policy of p names. A store that verificationCertStores defines is made of key management
 // providers; any other name, of any type, stands for the certificates in the files of verificationCerts and of the default directories.
-func loadTrustStores(p *parameters, o Options) (trustStores, error) {
+func loadTrustStores(ctx context.Context, p *parameters, o Options) (trustStores, error) {
 	stores := make(trustStores)
 	var fromFiles []*x509.Certificate
 	filesRead := false
@@ -68,7 +74,7 @@ func loadTrustStores(p *parameters, o Options) (trustStores, error) {
 			var err error
 			if providers := p.certStores[key.kind][key.name]; len(providers) > 0 {
 				field = definitionOf(key)
-				certs, err = certificatesOf(field, providers, o)
+				certs, err = certificatesOf(ctx, field, providers, o)
 			} else {
 				if !filesRead {
 					if fromFiles, err = readCertPaths(p.certPaths); err != nil {
@@ -117,7 +123,7 @@ func defined(p *parameters) string {
 }
 
 // certificatesOf returns the certificates of all providers of a store; all must answer, because a store with a root less refuses images.
-func certificatesOf(field string, providers []string, o Options) ([]*x509.Certificate, error) {
+func certificatesOf(ctx context.Context, field string, providers []string, o Options) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for i, provider := range providers {
 		field := fmt.Sprintf("%s[%d]", field, i)
@@ -130,15 +136,19 @@ func certificatesOf(field string, providers []string, o Options) ([]*x509.Certif
 			return nil, configErrorf(field, "%w: key management provider %q cannot be used here: there are none outside a cluster; "+
 				"put the certificates into files and name them in verificationCerts", ErrKeyMaterial, provider)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), keyMaterialTimeout)
-		got, err := o.KeyMaterial.Certificates(ctx, provider)
-		cancel()
+		got, err := readProvider(ctx, o.KeyMaterial, provider)
 		if err != nil {
 			return nil, configErrorf(field, "%w: key management provider %q: %w", ErrKeyMaterial, provider, err)
 		}
 		certs = append(certs, got...)
 	}
 	return certs, nil
+}
+
+func readProvider(ctx context.Context, material KeyMaterial, provider string) ([]*x509.Certificate, error) {
+	ctx, cancel := context.WithTimeout(ctx, keyMaterialTimeout)
+	defer cancel()
+	return material.Certificates(ctx, provider)
 }
 
 // trustAnchors splits certs into those that may be trust anchors, each once, and descriptions of the others. See "Trust Store" in the

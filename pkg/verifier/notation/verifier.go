@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"slices"
 
 	"github.com/notaryproject/notation-go"
@@ -17,6 +16,8 @@ import (
 	"github.com/ratify-project/ratify/pkg/referrerstore"
 	"github.com/ratify-project/ratify/pkg/verifier"
 	"github.com/ratify-project/ratify/pkg/verifier/config"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation/revocation"
 )
 
 // Type is the name by which configurations ask for this verifier.
@@ -34,8 +35,9 @@ type Options struct {
 	// KeyMaterial resolves the providers in verificationCertStores. Nil: there are none, and only files can hold certificates.
 	KeyMaterial KeyMaterial
 
-	// HTTPClient asks revocation responders. Nil: one with time-outs that all verifiers share. Answers are limited in size either way.
-	HTTPClient *http.Client
+	// Revocation finds out whether certificates are revoked, and keeps what it learns beyond the life of a verifier. Nil: one of the verifier's
+	// own, in memory.
+	Revocation *revocation.Checker
 
 	// Log receives warnings about the configuration, and at level debug the steps of each verification. Nil: slog.Default().
 	Log *slog.Logger
@@ -53,9 +55,10 @@ type Verifier struct {
 
 var _ verifier.ReferenceVerifier = (*Verifier)(nil)
 
-// New reads the parameters in cfg and the trust stores that they name. Errors are of type *ConfigError; those that wrap ErrKeyMaterial may
-// vanish without a change of cfg, when a key management provider appears or changes.
-func New(cfg config.VerifierConfig, o Options) (*Verifier, error) {
+// New reads the parameters in cfg and the trust stores that they name, with ctx, and has the revocation lists that the trust anchors name fetched
+// in the background. Errors are of type *ConfigError; those that wrap ErrKeyMaterial may vanish without a change of cfg, when a key management
+// provider appears or changes.
+func New(ctx context.Context, cfg config.VerifierConfig, o Options) (*Verifier, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -63,21 +66,23 @@ func New(cfg config.VerifierConfig, o Options) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	stores, err := loadTrustStores(p, o)
+	stores, err := loadTrustStores(ctx, p, o)
 	if err != nil {
 		return nil, err
 	}
-	signing, timestamping, err := newValidators(o.HTTPClient)
-	if err != nil {
-		return nil, fmt.Errorf("notation verifier %q: revocation checks: %w", p.name, err)
+	if o.Revocation == nil {
+		if o.Revocation, err = revocation.New(revocation.Options{Log: o.Log}); err != nil {
+			return nil, fmt.Errorf("notation verifier %q: revocation checks: %w", p.name, err)
+		}
 	}
 	inner, err := notationverifier.NewWithOptions(p.policies, stores, pluginManager{o.PluginDirectory}, notationverifier.VerifierOptions{
-		RevocationCodeSigningValidator:  signing,
-		RevocationTimestampingValidator: timestamping,
+		RevocationCodeSigningValidator:  witnessing{o.Revocation.Signing()},
+		RevocationTimestampingValidator: witnessing{o.Revocation.Timestamping()},
 	})
 	if err != nil {
 		return nil, configErrorf("trustPolicyDoc", "%w", err)
 	}
+	o.Revocation.Prefetch(ctx, stores.all())
 	return &Verifier{name: p.name, kind: p.kind, artifactTypes: p.artifactTypes, policies: p.policies, stores: stores, inner: inner, log: o.Log}, nil
 }
 

@@ -1,0 +1,150 @@
+package revocation
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/notaryproject/notation-core-go/revocation"
+	"github.com/notaryproject/notation-core-go/revocation/purpose"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
+)
+
+const (
+	// fetchers bounds the lists that are fetched at the same time when nobody waits for them.
+	fetchers = 4
+
+	// checkEvery is how often Run looks for lists that are to be renewed.
+	checkEvery = time.Minute
+)
+
+// Options are what a Checker needs. The zero value is usable.
+type Options struct {
+	// Directory keeps revocation lists on disk, too, in the format of notation-go; others may use it at the same time. Empty: only in memory.
+	Directory string
+
+	// HTTPClient asks responders. Nil: one that connects to no instance services. Its time-out does not count: there are others.
+	HTTPClient *http.Client
+
+	// Now is the clock by which lists and answers are renewed. Nil: time.Now.
+	Now func() time.Time
+
+	// Log receives warnings about lists that cannot be fetched or kept. Nil: slog.Default().
+	Log *slog.Logger
+}
+
+// Checker finds out whether certificates are revoked, and remembers what it learns for all who use it. It is safe for concurrent use.
+type Checker struct {
+	signing, timestamping revocation.Validator
+	lists                 *lists
+}
+
+// New returns a Checker.
+func New(o Options) (*Checker, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	log := cmp.Or(o.Log, slog.Default())
+	if o.HTTPClient == nil {
+		o.HTTPClient = defaultClient()
+	}
+	client := limited(o.HTTPClient)
+	var kept *disk
+	if o.Directory != "" {
+		kept = newDisk(o.Directory, log)
+	}
+	lists, err := newLists(client, kept, o.Now, log)
+	if err != nil {
+		return nil, fmt.Errorf("revocation lists: %w", err)
+	}
+	answers, err := newAnswers(client.Transport, o.Now)
+	if err != nil {
+		return nil, fmt.Errorf("OCSP: %w", err)
+	}
+	ocspClient := *client
+	ocspClient.Transport = answers
+	c := &Checker{lists: lists}
+	for to, use := range map[*revocation.Validator]purpose.Purpose{&c.signing: purpose.CodeSigning, &c.timestamping: purpose.Timestamping} {
+		inner, err := revocation.NewWithOptions(revocation.Options{OCSPHTTPClient: &ocspClient, CRLFetcher: lists, CertChainPurpose: use})
+		if err != nil {
+			return nil, err
+		}
+		*to = validator{inner}
+	}
+	return c, nil
+}
+
+// Signing returns the check of the certificates of signers.
+func (c *Checker) Signing() revocation.Validator { return c.signing }
+
+// Timestamping returns the check of the certificates of timestamping authorities.
+func (c *Checker) Timestamping() revocation.Validator { return c.timestamping }
+
+// Prefetch fetches, in the background, the revocation lists that certs name and that are not held yet. What fails is logged, and fetched again
+// when it is needed.
+func (c *Checker) Prefetch(ctx context.Context, certs []*x509.Certificate) {
+	wanted := make(map[listKey]*x509.Certificate)
+	for _, cert := range certs {
+		issuer := issuerAmong(certs, cert)
+		for _, url := range cert.CRLDistributionPoints {
+			key := listKey{url: url}
+			if issuer != nil {
+				key = keyOf(url, issuer)
+			}
+			if len(wanted) < maxLists {
+				wanted[key] = issuer
+			}
+		}
+	}
+	if len(wanted) == 0 {
+		return
+	}
+	go each(flight.Detach(ctx), wanted, func(ctx context.Context, key listKey, issuer *x509.Certificate) {
+		if _, err := c.lists.load(ctx, key, issuer); err != nil {
+			c.lists.log.Warn("revocation list cannot be fetched ahead; it is tried again when it is needed", "url", key.url, "error", err)
+		}
+	})
+}
+
+// issuerAmong returns the certificate that issued cert, which may be cert itself, or nil if it is not among certs.
+func issuerAmong(certs []*x509.Certificate, cert *x509.Certificate) *x509.Certificate {
+	for _, issuer := range certs {
+		if cert.CheckSignatureFrom(issuer) == nil {
+			return issuer
+		}
+	}
+	return nil
+}
+
+// Run renews the lists in memory until ctx ends, so that admissions do not wait for lists and go by none older than refreshAfter, unless
+// their authorities do not answer. Without it, lists are renewed when they are used.
+func (c *Checker) Run(ctx context.Context) error {
+	ticker := time.NewTicker(checkEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			each(ctx, c.lists.memory.claimDue(c.lists.now()), c.lists.renew)
+		}
+	}
+}
+
+func each(ctx context.Context, keys map[listKey]*x509.Certificate, do func(context.Context, listKey, *x509.Certificate)) {
+	var group errgroup.Group
+	group.SetLimit(fetchers)
+	for key, issuer := range keys {
+		group.Go(func() error {
+			do(ctx, key, issuer)
+			return nil
+		})
+	}
+	_ = group.Wait() // no error: each was logged
+}
