@@ -1,0 +1,55 @@
+package httplimit
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Client returns a client over transport (nil: http.DefaultTransport, with the proxy of the environment) whose calls end after timeout,
+// the reading of the answer included, and whose answers may have up to maxBytes. Longer ones end with an error, not cut off.
+func Client(transport *http.Transport, timeout time.Duration, maxBytes int64) *http.Client {
+	var inner http.RoundTripper = http.DefaultTransport
+	if transport != nil {
+		inner = transport
+	}
+	return &http.Client{Transport: Transport(inner, maxBytes), Timeout: timeout}
+}
+
+// Transport bounds the answers of another one in the same way.
+func Transport(inner http.RoundTripper, maxBytes int64) http.RoundTripper {
+	return &limited{inner: inner, maxBytes: maxBytes}
+}
+
+type limited struct {
+	inner    http.RoundTripper
+	maxBytes int64
+}
+
+func (l *limited) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := l.inner.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = &body{ReadCloser: resp.Body, left: l.maxBytes, host: req.URL.Host, maxBytes: l.maxBytes}
+	return resp, nil
+}
+
+// body is an answer's body that fails where it grows too long.
+type body struct {
+	io.ReadCloser
+	left, maxBytes int64
+	host           string
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.left+1 { // one more tells whether the answer ends here
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return n + int(b.left), fmt.Errorf("the answer of %s has more than %d bytes", b.host, b.maxBytes)
+	}
+	return n, err
+}

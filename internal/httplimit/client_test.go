@@ -1,0 +1,51 @@
+package httplimit
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestClient(t *testing.T) {
+	var size int
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hang" {
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return
+		}
+		_, _ = w.Write(bytes.Repeat([]byte("x"), size))
+	}))
+	defer server.Close()
+	for _, test := range []struct {
+		name    string
+		client  *http.Client
+		path    string
+		size    int
+		want    int
+		problem string
+	}{
+		{"short", Client(nil, time.Minute, 10), "/", 9, 9, ""},
+		{"full", Client(&http.Transport{}, time.Minute, 10), "/", 10, 10, ""},
+		{"long", Client(nil, time.Minute, 10), "/", 11, 10, "more than 10 bytes"},
+		{"far too long", Client(nil, time.Minute, 10), "/", 1 << 20, 10, "more than 10 bytes"},
+		{"hanging", Client(nil, 50*time.Millisecond, 10), "/hang", 0, 0, "Client.Timeout"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			size = test.size
+			resp, err := test.client.Get(server.URL + test.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			got, err := io.ReadAll(resp.Body)
+			if len(got) != test.want || (err == nil) != (test.problem == "") || err != nil && !strings.Contains(err.Error(), test.problem) {
+				t.Errorf("%d bytes, %v; want %d, %q", len(got), err, test.want, test.problem)
+			}
+		})
+	}
+}

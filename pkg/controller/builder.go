@@ -1,0 +1,214 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/ratify-project/ratify/pkg/policyprovider"
+	policyconfig "github.com/ratify-project/ratify/pkg/policyprovider/config"
+	"github.com/ratify-project/ratify/pkg/referrerstore"
+	"github.com/ratify-project/ratify/pkg/verifier"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
+)
+
+// policyName is the only name under which a Policy counts, as with upstream: one scope has one policy.
+const policyName = "ratify-policy"
+
+// Builder makes Snapshots of resources. It is not safe for concurrent use.
+type Builder struct {
+	Factories config.Factories
+	// VerifyTimeout and MutateTimeout bound one request; zero means the defaults of package verification.
+	VerifyTimeout, MutateTimeout time.Duration
+
+	generation uint64
+	material   material
+	stores     parts[referrerstore.ReferrerStore]
+	verifiers  parts[verifier.ReferenceVerifier]
+	policies   parts[policyprovider.PolicyProvider]
+}
+
+// Status is what became of a resource.
+type Status struct {
+	ID ID
+	// Err says why the resource, as it is now, is not in use. Nil: it is.
+	Err error
+	// KeyMaterial is what a key management provider holds.
+	KeyMaterial config.KeyMaterial
+}
+
+// Build makes a Snapshot of all resources there are, and tells what became of each.
+func (b *Builder) Build(ctx context.Context, r Resources) (*verification.Snapshot, []Status) {
+	run := &build{Builder: b, scopes: make(map[string]*verification.Scope)}
+	run.readKeyMaterial(ctx, r.keyManagementProviders())
+	run.makeStores(r.stores())
+	run.makePolicies(r.policies())
+	run.makeVerifiers(ctx, r.verifiers())
+
+	cluster := *run.scope("")
+	delete(run.scopes, "")
+	namespaces := make(map[string]verification.Scope, len(run.scopes))
+	for namespace, scope := range run.scopes {
+		namespaces[namespace] = *scope
+	}
+	b.generation++
+	return verification.NewSnapshot(b.generation, cluster, verification.SnapshotOptions{
+		Namespaces: namespaces, Mandatory: run.mandatory, VerifyTimeout: b.VerifyTimeout, MutateTimeout: b.MutateTimeout,
+	}), run.statuses
+}
+
+// build is one run of Build.
+type build struct {
+	*Builder
+	scopes    map[string]*verification.Scope
+	mandatory verification.Mandatory
+	statuses  []Status
+}
+
+func (b *build) scope(namespace string) *verification.Scope {
+	if b.scopes[namespace] == nil {
+		b.scopes[namespace] = &verification.Scope{}
+	}
+	return b.scopes[namespace]
+}
+
+func (b *build) tell(id ID, err error) { b.statuses = append(b.statuses, Status{ID: id, Err: err}) }
+
+func (b *build) readKeyMaterial(ctx context.Context, resources []resource) {
+	b.material = read(ctx, b.Factories, resources, b.material)
+	for _, r := range resources {
+		p := b.material[r.reference()]
+		b.statuses = append(b.statuses, Status{ID: r.ID, Err: p.err, KeyMaterial: p.held})
+	}
+}
+
+func (b *build) makeStores(resources []resource) {
+	made := make(parts[referrerstore.ReferrerStore])
+	for _, r := range resources {
+		p := b.Builder.stores.renew(r, true, func(block map[string]any) (referrerstore.ReferrerStore, error) {
+			block["name"] = r.spec.kind
+			return b.Factories.Store(block, config.StoreInput{Version: r.spec.pluginVersion(), PluginDirs: r.spec.pluginDirs()})
+		})
+		made[r.ID] = p
+		store := p.made
+		if !p.usable {
+			store = unusableStore{r.Name, unusable(r.ID, p.err)}
+		}
+		scope := b.scope(r.Namespace)
+		scope.Stores = append(scope.Stores, store)
+		b.tell(r.ID, p.err)
+	}
+	b.Builder.stores = made
+}
+
+func (b *build) makePolicies(resources []resource) {
+	made := make(parts[policyprovider.PolicyProvider])
+	for _, r := range resources {
+		if r.Name != policyName {
+			b.tell(r.ID, fmt.Errorf("metadata.name: a policy counts only under the name %s", policyName))
+			continue
+		}
+		mandatory := false
+		p := b.Builder.policies.renew(r, true, func(block map[string]any) (policy policyprovider.PolicyProvider, err error) {
+			if mandatory, err = r.takeMandatory(block); err != nil {
+				return nil, err
+			}
+			if len(block) == 0 {
+				return nil, errors.New("spec.parameters is missing")
+			}
+			block["name"] = r.spec.kind
+			return b.Factories.Policy(policyconfig.PoliciesConfig{PolicyPlugin: block})
+		})
+		p.mandatory = p.mandatory || mandatory
+		made[r.ID] = p
+		scope := b.scope(r.Namespace)
+		if p.usable {
+			scope.Policy = p.made
+		} else {
+			scope.Err = unusable(r.ID, p.err)
+		}
+		if r.Namespace == "" {
+			b.mandatory.Policy = p.mandatory
+		}
+		b.tell(r.ID, p.err)
+	}
+	b.Builder.policies = made
+}
+
+func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
+	made := make(parts[verifier.ReferenceVerifier])
+	for _, r := range resources {
+		access := &reader{material: b.material, namespace: r.Namespace}
+		mandatory := false
+		p := b.Builder.verifiers.renew(r, false, func(block map[string]any) (v verifier.ReferenceVerifier, err error) {
+			if mandatory, err = r.takeMandatory(block); err != nil {
+				return nil, err
+			}
+			block["name"], block["type"], block["artifactTypes"] = r.Name, r.spec.kind, r.spec.artifactTypes
+			return b.Factories.Verifier(ctx, block, config.VerifierInput{
+				Namespace: r.Namespace, Certificates: access.certificates, Keys: access.keys,
+				Version: r.spec.pluginVersion(), PluginDirs: r.spec.pluginDirs(),
+			})
+		})
+		p.mandatory = p.mandatory || mandatory
+		if p.err != nil && access.failed != nil { // the last one would go on trusting what is not there any more
+			p.usable = false
+		}
+		made[r.ID] = p
+		v := p.made
+		if !p.usable {
+			v = unusableVerifier{r.Name, r.spec.kind, r.spec.artifactTypes, unusable(r.ID, p.err)}
+		}
+		scope := b.scope(r.Namespace)
+		scope.Verifiers = append(scope.Verifiers, v)
+		if p.mandatory {
+			b.mandatory.Verifiers = append(b.mandatory.Verifiers, v)
+		}
+		b.tell(r.ID, p.err)
+	}
+	b.Builder.verifiers = made
+}
+
+// unusable words for a verdict why a resource cannot decide.
+func unusable(id ID, err error) error {
+	return fmt.Errorf("%s cannot be used: %w (kubectl describe shows its status)", id, err)
+}
+
+func (s spec) pluginVersion() string { return cmp.Or(s.version, config.DefaultPluginVersion) }
+
+func (s spec) pluginDirs() []string { return []string{cmp.Or(s.address, config.PluginDir())} }
+
+// parts are what was made of resources.
+type parts[T any] map[ID]part[T]
+
+type part[T any] struct {
+	spec spec // of which made was made
+	made T
+	// usable says that there is made: of the resource as it is, or was when it could last be read.
+	usable    bool
+	mandatory bool
+	err       error // why the resource as it is cannot be read
+}
+
+// renew makes the part of a resource, or returns the last one and why it is not a new one. With reuse, a part is kept as long as its resource
+// does not change.
+func (p parts[T]) renew(r resource, reuse bool, make func(block map[string]any) (T, error)) part[T] {
+	last := p[r.ID]
+	if reuse && last.usable && last.err == nil && reflect.DeepEqual(last.spec, r.spec) {
+		return last
+	}
+	block, err := r.spec.block()
+	if err == nil {
+		var made T
+		if made, err = make(block); err == nil {
+			return part[T]{spec: r.spec, made: made, usable: true}
+		}
+	}
+	last.err = err
+	return last
+}
