@@ -7,6 +7,7 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/builtin"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation/revocation"
 )
 
 // environment is what the parts of this binary have in common.
@@ -15,6 +16,8 @@ type environment struct {
 	log     *slog.Logger
 	// transport reaches registries and the cloud. It is http.DefaultTransport but in tests.
 	transport *http.Transport
+	// revocation is shared by the Notation verifiers of all configurations.
+	revocation *revocation.Checker
 }
 
 func newEnvironment() environment {
@@ -23,5 +26,5 @@ func newEnvironment() environment {
 
 // factories returns what this binary is made of.
 func (e environment) factories() config.Factories {
-	return builtin.Factories(builtin.Options{Transport: e.transport, UserAgent: "ratify-alibabacloud/" + version, Metrics: e.metrics, Log: e.log})
+	return builtin.Factories(builtin.Options{Transport: e.transport, UserAgent: "ratify-alibabacloud/" + version, Metrics: e.metrics, Log: e.log, Revocation: e.revocation})
 }

@@ -18,6 +18,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/builtin"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/gatekeeper"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
@@ -100,6 +101,9 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 
 	env := newEnvironment()
+	if env.revocation, err = builtin.NewRevocation(first.CRL.Cache.Enabled, log); err != nil {
+		return err
+	}
 	app := newApp(env, o, first)
 	servers, err := listen(o, env.metrics, app.handler, app.engine.Ready)
 	if err != nil {
@@ -115,6 +119,7 @@ func serve(ctx context.Context, o serveOptions) error {
 			return err // at the start there is nothing to fall back to
 		})
 	})
+	group.Go(func() error { return env.revocation.Run(ctx) })
 	for _, s := range servers {
 		group.Go(func() error { return s.serve(ctx) })
 	}

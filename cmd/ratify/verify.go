@@ -14,6 +14,7 @@ import (
 	"github.com/ratify-project/ratify/pkg/verifier"
 	"github.com/spf13/cobra"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/builtin"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 )
@@ -60,7 +61,11 @@ func verify(ctx context.Context, w io.Writer, o verifyOptions) error {
 	// The executor's time-outs are those of an admission request. On the command line there is more time.
 	limit := int(commandTimeout / time.Millisecond)
 	c.Executor.VerificationRequestTimeout = &limit
-	builder := &config.Builder{Factories: newEnvironment().factories(), Log: slog.Default()}
+	env := newEnvironment()
+	if env.revocation, err = builtin.NewRevocation(c.CRL.Cache.Enabled, slog.Default()); err != nil {
+		return err
+	}
+	builder := &config.Builder{Factories: env.factories(), Log: slog.Default()}
 	snapshot, err := builder.Build(ctx, c)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/notaryproject/notation-go/dir"
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
 	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
 	upstreamstore "github.com/ratify-project/ratify/pkg/referrerstore"
@@ -29,6 +30,7 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/keymanagementprovider/inline"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation/revocation"
 )
 
 // Options are what all parts have in common.
@@ -39,6 +41,20 @@ type Options struct {
 	UserAgent string
 	Metrics   *metrics.Metrics
 	Log       *slog.Logger
+	// Revocation is what the Notation verifiers of all configurations have in common. Nil: each has one of its own, in memory.
+	Revocation *revocation.Checker
+}
+
+// NewRevocation returns the Checker for Options. If onDisk is set it keeps revocation lists where notation does, in the user's cache directory.
+func NewRevocation(onDisk bool, log *slog.Logger) (*revocation.Checker, error) {
+	o := revocation.Options{Log: log}
+	if onDisk {
+		var err error
+		if o.Directory, err = dir.CacheFS().SysPath(dir.PathCRLCache); err != nil {
+			return nil, err
+		}
+	}
+	return revocation.New(o)
 }
 
 // Factories returns the parts. It also makes o the defaults of the auth provider alibabacloudAcrBasic.
@@ -56,7 +72,7 @@ func Factories(o Options) config.Factories {
 		Verifiers: map[string]config.VerifierFactory{
 			"notation": func(ctx context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
 				return notation.New(ctx, c, notation.Options{
-					Namespace: in.Namespace, KeyMaterial: certificates(in.Certificates), PluginDirectory: in.PluginDirs[0], Log: o.Log,
+					Namespace: in.Namespace, KeyMaterial: certificates(in.Certificates), PluginDirectory: in.PluginDirs[0], Revocation: o.Revocation, Log: o.Log,
 				})
 			},
 		},

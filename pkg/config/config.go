@@ -40,9 +40,11 @@ type Config struct {
 	Logger                Logger                                 `json:"logger"`
 }
 
-// CRL is Ratify's setting of whether certificate revocation lists are kept. It is accepted without effect: they always are, in memory.
+// CRL says how certificate revocation lists are kept. They always are in memory, until their nextUpdate.
 type CRL struct {
 	Cache struct {
+		// Enabled keeps them on disk, too, in the directory crl of notation's cache ($XDG_CACHE_HOME/notation or ~/.cache/notation), as Ratify
+		// does: what starts anew, such as the command ratify verify, then need not fetch them. It is read when the process starts.
 		Enabled bool `json:"enabled"`
 	} `json:"cache"`
 }
