@@ -126,24 +126,25 @@ func alibabaGuide(ctx context.Context, e *environment) error {
 	if err != nil {
 		return err
 	}
+	t := trust{policy: everywhere("strict", "ca:certs"), stores: map[string]string{"ca:certs": kms.PEM()}}
 	for _, r := range registries {
 		image, err := e.push(ctx, r, "test/nginx")
 		if err != nil {
 			return err
 		}
-		if err := e.refuses(ctx, config, image.ref, "no signature was found"); err != nil {
+		if err := e.agreeWith(ctx, config, t, image, false, "no signature was found"); err != nil {
 			return err
 		}
 		if err := e.sign(ctx, "again", image); err != nil {
 			return err
 		}
-		if err := e.refuses(ctx, config, image.ref, "no trust store holds the issuer of CN=notation,OU=Ack,O=AlibabaCloud,C=CN"); err != nil {
+		if err := e.agreeWith(ctx, config, t, image, false, "no trust store holds the issuer of CN=notation,OU=Ack,O=AlibabaCloud,C=CN"); err != nil {
 			return err
 		}
 		if err := e.sign(ctx, "kms", image); err != nil {
 			return err
 		}
-		if err := e.admits(ctx, config, image.ref, "CN=notation,OU=Ack,O=AlibabaCloud,C=CN"); err != nil {
+		if err := e.agreeWith(ctx, config, t, image, true, "CN=notation,OU=Ack,O=AlibabaCloud,C=CN"); err != nil {
 			return err
 		}
 	}

@@ -49,12 +49,13 @@ func crowd(ctx context.Context, e *environment) error {
 	if err != nil {
 		return err
 	}
-	config, err := e.config(trust{policy: everywhere("strict", "ca:good"), stores: map[string]string{"ca:good": good.PEM()}})
+	config, err := e.config(trust{
+		policy: everywhere("strict", "ca:good"), stores: map[string]string{"ca:good": good.PEM()},
+		store: map[string]any{"name": "oras", "authProvider": map[string]any{"name": "alibabacloudAcrBasic", "defaultInstanceId": instance.ID}},
+	})
 	if err != nil {
 		return err
 	}
-	config = bytes.ReplaceAll(config, []byte(scenario.Legacy.ID), []byte(instance.ID))
-	config = bytes.ReplaceAll(config, []byte(`"`+scenario.Legacy.Name+`"`), []byte(`"`+instance.Name+`"`))
 
 	bad, liar := hostile(image, honest)
 	untrusted, trusted := honest[:strangers+foreign], honest[strangers+foreign:]

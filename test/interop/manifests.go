@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"path"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -12,7 +13,8 @@ import (
 type manifest struct {
 	Kind     string `json:"kind"`
 	Metadata struct {
-		Name string `json:"name"`
+		Name      string `json:"name"`
+		Namespace string `json:"namespace"`
 	} `json:"metadata"`
 	Spec struct {
 		Name          string         `json:"name"`
@@ -23,8 +25,8 @@ type manifest struct {
 }
 
 // fromManifests returns config.json with what Kubernetes manifests, separated by ---, configure. Stores and verifiers become plugins
-// with their parameters. A key management provider keeps the name that verifiers know it by: namespace/name if it is in names.
-func (e *environment) fromManifests(text string, names ...string) ([]byte, error) {
+// with their parameters. A key management provider keeps the name that verifiers know it by: namespace/name if it is namespaced.
+func (e *environment) fromManifests(text string) ([]byte, error) {
 	var stores, providers, verifiers []any
 	for document := range strings.SplitSeq(text, "\n---\n") {
 		var m manifest
@@ -39,13 +41,8 @@ func (e *environment) fromManifests(text string, names ...string) ([]byte, error
 		case "Verifier":
 			plugin["name"], plugin["artifactTypes"] = m.Spec.Name, m.Spec.ArtifactTypes
 			verifiers = append(verifiers, plugin)
-		case "KeyManagementProvider":
-			plugin["name"], plugin["type"] = m.Metadata.Name, m.Spec.Type
-			for _, name := range names {
-				if strings.HasSuffix(name, "/"+m.Metadata.Name) {
-					plugin["name"] = name
-				}
-			}
+		case "KeyManagementProvider", "NamespacedKeyManagementProvider":
+			plugin["name"], plugin["type"] = path.Join(m.Metadata.Namespace, m.Metadata.Name), m.Spec.Type
 			providers = append(providers, plugin)
 		default:
 			return nil, fmt.Errorf("manifest of kind %q", m.Kind)

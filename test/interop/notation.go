@@ -112,6 +112,11 @@ func (e *environment) agree(ctx context.Context, t trust, i image, admitted bool
 	if err != nil {
 		return err
 	}
+	return e.agreeWith(ctx, config, t, i, admitted, words...)
+}
+
+// agreeWith is agree with a config.json that says the same as t in another way.
+func (e *environment) agreeWith(ctx context.Context, config []byte, t trust, i image, admitted bool, words ...string) error {
 	expect := e.refuses
 	if admitted {
 		expect = e.admits
@@ -129,7 +134,7 @@ func (e *environment) agree(ctx context.Context, t trust, i image, admitted bool
 	return nil
 }
 
-// notationVerify runs `notation verify` with a configuration of its own.
+// notationVerify runs `notation verify` with a configuration, and a cache of revocation lists, of its own.
 func (e *environment) notationVerify(ctx context.Context, t trust, i image) (string, error) {
 	dir, err := os.MkdirTemp(e.dir, "verify-")
 	if err != nil {
@@ -144,5 +149,5 @@ func (e *environment) notationVerify(ctx context.Context, t trust, i image) (str
 			return "", err
 		}
 	}
-	return e.command(ctx, e.notationEnv(i, "XDG_CONFIG_HOME="+dir), e.notation, "verify", i.ref)
+	return e.command(ctx, e.notationEnv(i, "XDG_CONFIG_HOME="+dir, "XDG_CACHE_HOME="+dir), e.notation, "verify", i.ref)
 }

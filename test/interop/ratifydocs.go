@@ -41,17 +41,18 @@ spec:
             - "*"
           signatureVerification:
             level: strict
-            verifyTimestamp: "always" # The default value is` + " `always`" + `, which means timestamp will always be validated. If you want to verify timestamp only when any code signing certificate has expired, set the value to` + " `afterCertExpiry`" + `.
+            verifyTimestamp: "always"
           trustStores:
             - ca:ca-certs
-            - tsa:tsa-certs # To enable timestamp verification,` + " `tsa`" + ` type of trust stores MUST be configured.
+            - tsa:tsa-certs
           trustedIdentities:
             - "*"
 ---
 apiVersion: config.ratify.deislabs.io/v1beta1
-kind: KeyManagementProvider
+kind: NamespacedKeyManagementProvider
 metadata:
   name: kmp-akv-ca
+  namespace: gatekeeper-system
 spec:
   type: inline
   parameters:
@@ -60,9 +61,10 @@ spec:
 $CA
 ---
 apiVersion: config.ratify.deislabs.io/v1beta1
-kind: KeyManagementProvider
+kind: NamespacedKeyManagementProvider
 metadata:
   name: kmp-akv-tsa
+  namespace: gatekeeper-system
 spec:
   type: inline
   parameters:
@@ -80,30 +82,37 @@ func ratifyManifests(ctx context.Context, e *environment) error {
 	if err != nil {
 		return err
 	}
+	if err := e.addIdentity("leaf", leaf); err != nil {
+		return err
+	}
 	tsa, tsaRoot, err := newTSA("tsa", nil)
 	if err != nil {
 		return err
 	}
 	defer tsa.Close()
-	config, err := e.fromManifests(strings.NewReplacer("$CA", indent(root.PEM(), "      "), "$TSA", indent(tsaRoot.PEM(), "      ")).Replace(ratifySample),
-		"gatekeeper-system/kmp-akv-ca", "gatekeeper-system/kmp-akv-tsa")
+	tsaFile, err := e.write("tsa.pem", []byte(tsaRoot.PEM()))
 	if err != nil {
 		return err
 	}
+	config, err := e.fromManifests(strings.NewReplacer("$CA", indent(root.PEM(), "      "), "$TSA", indent(tsaRoot.PEM(), "      ")).Replace(ratifySample))
+	if err != nil {
+		return err
+	}
+	t := trust{policy: everywhere("strict", "ca:ca-certs", "tsa:tsa-certs"), stores: map[string]string{"ca:ca-certs": root.PEM(), "tsa:tsa-certs": tsaRoot.PEM()}}
 	image, err := e.push(ctx, scenario.Demo, "docs/timestamped")
 	if err != nil {
 		return err
 	}
-	if err := leaf.Sign(ctx, image.repo, image.desc, signing.JWS); err != nil {
+	if err := e.sign(ctx, "leaf", image); err != nil {
 		return err
 	}
-	if err := e.refuses(ctx, config, image.ref, "no timestamp countersignature was found"); err != nil {
+	if err := e.agreeWith(ctx, config, t, image, false, "no timestamp countersignature was found"); err != nil {
 		return err
 	}
-	if err := leaf.SignTimestamped(ctx, image.repo, image.desc, signing.JWS, tsa); err != nil {
+	if err := e.sign(ctx, "leaf", image, "--timestamp-url", tsa.URL(), "--timestamp-root-cert", tsaFile); err != nil {
 		return err
 	}
-	return e.admits(ctx, config, image.ref, "CN=documentation")
+	return e.agreeWith(ctx, config, t, image, true, "CN=documentation")
 }
 
 // ratifyCLISample is the sample of a CLI config, but for a comma after "oras" that JSON does not allow.

@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
+
+	"github.com/notaryproject/notation-core-go/signature"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
@@ -11,7 +15,9 @@ import (
 // The rows for what trust policies and trust stores do, whoever signs.
 var trustRows = []row{
 	{"Trust policy", "strict, permissive, audit and skip", trustLevels},
+	{"Trust policy", "the most specific registry scope wins", trustScopes},
 	{"Trust store", "rotation: old and new roots side by side", trustRotation},
+	{"Trust store", "signingAuthority", trustSigningAuthority},
 }
 
 // trustLevels asks about each kind of signature at each level (trust policy specification, "Signature Verification details").
@@ -81,6 +87,48 @@ func trustLevels(ctx context.Context, e *environment) error {
 	return nil
 }
 
+// trustScopes has two teams whose roots count for their own repositories only.
+func trustScopes(ctx context.Context, e *environment) error {
+	stores := map[string]string{}
+	for _, name := range []string{"platform", "team"} {
+		signer, err := signing.SelfSigned(name)
+		if err != nil {
+			return err
+		}
+		if err := e.addIdentity(name, signer); err != nil {
+			return err
+		}
+		stores["ca:"+name] = signer.PEM()
+	}
+	t := trust{stores: stores, policy: fmt.Sprintf(`{"version": "1.0", "trustPolicies": [
+		{"name": "everything-else", "registryScopes": ["*"], "signatureVerification": {"level": "strict"},
+			"trustStores": ["ca:platform"], "trustedIdentities": ["*"]},
+		{"name": "of-the-team", "registryScopes": [%q], "signatureVerification": {"level": "strict"},
+			"trustStores": ["ca:team"], "trustedIdentities": ["*"]}]}`, scenario.Demo.Host+"/scopes/team")}
+	for _, c := range []struct {
+		repository, signer string
+		admitted           bool
+		says               string
+	}{
+		{"scopes/team", "platform", false, "no trust store holds the issuer of CN=platform"},
+		{"scopes/team", "team", true, "signed by CN=team"},
+		{"scopes/other", "team", false, "no trust store holds the issuer of CN=team"},
+		{"scopes/other", "platform", true, "signed by CN=platform"},
+	} {
+		image, err := e.push(ctx, scenario.Demo, c.repository)
+		if err != nil {
+			return err
+		}
+		if err := e.sign(ctx, c.signer, image); err != nil {
+			return err
+		}
+		if err := e.agree(ctx, t, image, c.admitted, c.says); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func trustRotation(ctx context.Context, e *environment) error {
 	images := map[string]image{}
 	roots := map[string]signing.Identity{}
@@ -123,6 +171,57 @@ func trustRotation(ctx context.Context, e *environment) error {
 			if err := e.agree(ctx, t, images[name], admitted, says+name+" root"); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// trustSigningAuthority has a service sign, whose word is taken for the time (signature specification, "Signing Scheme"). The notation command
+// does not sign so, but verifies.
+func trustSigningAuthority(ctx context.Context, e *environment) error {
+	service, err := signing.SelfSigned("service")
+	if err != nil {
+		return err
+	}
+	image, err := e.push(ctx, scenario.Demo, "authority/app")
+	if err != nil {
+		return err
+	}
+	payload, err := json.Marshal(map[string]any{"targetArtifact": image.desc})
+	if err != nil {
+		return err
+	}
+	signer, err := signature.NewLocalSigner(service.Chain, service.Key)
+	if err != nil {
+		return err
+	}
+	envelope, err := signature.NewEnvelope(signing.JWS)
+	if err != nil {
+		return err
+	}
+	signed, err := envelope.Sign(&signature.SignRequest{
+		Payload:       signature.Payload{ContentType: "application/vnd.cncf.notary.payload.v1+json", Content: payload},
+		Signer:        signer,
+		SigningTime:   time.Now(),
+		SigningScheme: signature.SigningSchemeX509SigningAuthority,
+	})
+	if err != nil {
+		return err
+	}
+	if err := service.Attach(ctx, image.repo, image.desc, signing.JWS, signed); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		store    string
+		admitted bool
+		says     string
+	}{
+		{"signingAuthority:services", true, "signed by CN=service"},
+		{"ca:services", false, "uses no trust store of type signingAuthority"},
+	} {
+		t := trust{policy: everywhere("strict", c.store), stores: map[string]string{c.store: service.PEM()}}
+		if err := e.agree(ctx, t, image, c.admitted, c.says); err != nil {
+			return err
 		}
 	}
 	return nil
