@@ -280,8 +280,10 @@ func FuzzParameters(f *testing.F) {
 		if len(statuses) != 4 {
 			t.Fatalf("%d statuses", len(statuses))
 		}
-		if v := outcome(t, s, ""); len(errorsOf(statuses)) > 0 && v.Outcome == verification.Verified {
-			t.Errorf("verified with %v", errorsOf(statuses))
+		told := errorsOf(statuses)
+		delete(told, "KeyManagementProvider kmp") // which the verifier need not use
+		if v := outcome(t, s, ""); len(told) > 0 && v.Outcome == verification.Verified {
+			t.Errorf("verified with %v", told)
 		}
 	})
 }
