@@ -50,7 +50,7 @@ type Output struct {
 // Errors of programs that were started are of type *Error.
 func Run(ctx context.Context, path string, stdin []byte, env []string) (Output, error) {
 	if err := slots.Acquire(ctx, 1); err != nil {
-		return Output{}, fmt.Errorf("run %s: %d other plugins were running: %w", path, maxProcesses, err)
+		return Output{}, fmt.Errorf("plugin %s: waited while %d others were running: %w", path, maxProcesses, err)
 	}
 	defer slots.Release(1)
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrTimeout)
@@ -79,9 +79,9 @@ func run(ctx context.Context, path string, stdin []byte, env []string) (Output, 
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
 	cmd.WaitDelay = closeDelay
 	if err := cmd.Start(); errors.Is(err, syscall.ETXTBSY) {
-		return Output{}, busy{fmt.Errorf("run %s: %w", path, err)}
+		return Output{}, busy{fmt.Errorf("plugin %s: %w", path, err)}
 	} else if err != nil {
-		return Output{}, fmt.Errorf("run %s: %w", path, err)
+		return Output{}, fmt.Errorf("plugin %s: %w", path, err)
 	}
 	err := cmd.Wait()
 	// Whatever the program left behind. The group's number cannot be another's yet: numbers are handed out in turn.

@@ -148,7 +148,7 @@ func TestRunWaitsItsTurn(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	_, err := Run(ctx, filepath.Join(folder(t), "echo"), nil, nil)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "8 other plugins were running") {
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waited while 8 others were running") {
 		t.Errorf("error %v", err)
 	}
 }
