@@ -2,7 +2,6 @@ package config
 
 import (
 	"context"
-	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -26,7 +25,6 @@ type Builder struct {
 	Log       *slog.Logger
 
 	generation uint64
-	published  material
 }
 
 // Build makes a Snapshot of c, whole or not at all. An error names the entry at fault. A Builder numbers its Snapshots and is not
@@ -55,7 +53,6 @@ func (b *Builder) Build(ctx context.Context, c *Config) (_ *verification.Snapsho
 	if scope.Verifiers, err = b.verifiers(ctx, c, material); err != nil {
 		return nil, err
 	}
-	b.publishKeys(material)
 	b.generation++
 	return verification.NewSnapshot(b.generation, scope, verification.SnapshotOptions{
 		VerifyTimeout: milliseconds(c.Executor.VerificationRequestTimeout),
@@ -122,25 +119,6 @@ func (m material) certificates(_ context.Context, provider string) ([]*x509.Cert
 func (m material) keys(_ context.Context, provider string) (map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey, error) {
 	found, err := m.find(provider)
 	return found.Keys, err
-}
-
-// publishKeys hands the public keys to upstream's cosign verifier, which looks providers up in a map of the process when it verifies.
-// That is outside of the Snapshot: a verification in flight may see the keys of the next configuration.
-func (b *Builder) publishKeys(m material) {
-	for name, found := range m {
-		keys := make(map[keymanagementprovider.KMPMapKey]crypto.PublicKey, len(found.Keys))
-		kind := ""
-		for k, key := range found.Keys {
-			keys[k], kind = key.Key, key.ProviderType
-		}
-		keymanagementprovider.SaveSecrets(name, kind, keys, nil)
-	}
-	for name := range b.published {
-		if _, ok := m[name]; !ok {
-			keymanagementprovider.DeleteResourceFromMap(name)
-		}
-	}
-	b.published = m
 }
 
 func (b *Builder) keyMaterial(ctx context.Context, c *Config) (material, error) {

@@ -122,28 +122,8 @@ func TestBuild(t *testing.T) {
 	if scope := s.Scope(""); len(scope.Stores) != 1 || len(scope.Verifiers) != 1 || scope.Policy == nil {
 		t.Errorf("scope %+v", scope)
 	}
-	// Upstream's cosign verifier finds all keys of a provider, as long as that is configured.
-	if keys, err := keymanagementprovider.GetKeysFromMap(t.Context(), "kmp"); len(keys) != 2 || err != nil {
-		t.Errorf("keys %v, %v", keys, err)
-	}
 	if again, err := b.Build(t.Context(), c); err != nil || again.Generation() != 2 {
 		t.Errorf("again: %v %v", again, err)
-	}
-}
-
-func TestKeysOfARemovedProviderAreGone(t *testing.T) {
-	b := &Builder{Factories: (&parts{}).factories(), Log: discard}
-	for i, content := range []string{strings.Replace(minimal, `"policy":`, `"keyManagementProvider": {"plugins": [{"name": "removed", "type": "memory"}]}, "policy":`, 1), minimal} {
-		c, err := Parse("config.json", []byte(content), discard)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := b.Build(t.Context(), c); err != nil {
-			t.Fatal(err)
-		}
-		if keys, _ := keymanagementprovider.GetKeysFromMap(t.Context(), "removed"); (len(keys) > 0) != (i == 0) {
-			t.Errorf("configuration %d: keys %v", i, keys)
-		}
 	}
 }
 
