@@ -22,13 +22,13 @@ import (
 	_ "github.com/ratify-project/ratify/pkg/common/oras/authprovider/azure"
 	_ "github.com/ratify-project/ratify/pkg/policyprovider/configpolicy"
 	_ "github.com/ratify-project/ratify/pkg/policyprovider/regopolicy"
-	_ "github.com/ratify-project/ratify/pkg/verifier/cosign"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/keymanagementprovider/inline"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/cosign"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation/revocation"
 )
@@ -60,6 +60,7 @@ func NewRevocation(onDisk bool, log *slog.Logger) (*revocation.Checker, error) {
 // Factories returns the parts. It also makes o the defaults of the auth provider alibabacloudAcrBasic.
 func Factories(o Options) config.Factories {
 	authprovider.SetDefaults(authprovider.Options{Transport: o.Transport, Log: o.Log, OnRequest: o.Metrics.CloudRequest})
+	trustRoot := cosign.NewTrustRoot(o.Transport, o.Log)
 	return config.Factories{
 		Stores: map[string]config.StoreFactory{
 			"oras": func(c storeconfig.StorePluginConfig, in config.StoreInput) (upstreamstore.ReferrerStore, error) {
@@ -70,6 +71,9 @@ func Factories(o Options) config.Factories {
 			},
 		},
 		Verifiers: map[string]config.VerifierFactory{
+			cosign.Type: func(ctx context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
+				return cosign.New(ctx, c, cosign.Options{Namespace: in.Namespace, Keys: in.Keys, TrustRoot: trustRoot, Transport: o.Transport, Log: o.Log})
+			},
 			"notation": func(ctx context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
 				return notation.New(ctx, c, notation.Options{
 					Namespace: in.Namespace, KeyMaterial: certificates(in.Certificates), PluginDirectory: in.PluginDirs[0], Revocation: o.Revocation, Log: o.Log,
