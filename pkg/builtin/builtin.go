@@ -12,10 +12,8 @@ import (
 	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
 	upstreamstore "github.com/ratify-project/ratify/pkg/referrerstore"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
-	storefactory "github.com/ratify-project/ratify/pkg/referrerstore/factory"
 	"github.com/ratify-project/ratify/pkg/verifier"
 	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
-	verifierfactory "github.com/ratify-project/ratify/pkg/verifier/factory"
 
 	// Upstream's parts, each registered by its import.
 	_ "github.com/ratify-project/ratify/pkg/common/oras/authprovider/aws"
@@ -85,12 +83,8 @@ func Factories(o Options) config.Factories {
 				return inline.New(c, time.Now)
 			},
 		},
-		ExternalStore: func(c storeconfig.StorePluginConfig, in config.StoreInput) (upstreamstore.ReferrerStore, error) {
-			return storefactory.CreateStoreFromConfig(c, in.Version, in.PluginDirs)
-		},
-		ExternalVerifier: func(_ context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
-			return verifierfactory.CreateVerifierFromConfig(c, in.Version, in.PluginDirs, in.Namespace)
-		},
+		ExternalStore:    externalStore(o.Log),
+		ExternalVerifier: externalVerifier(o.Log),
 	}
 }
 
