@@ -32,8 +32,13 @@ func (l *limited) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp.Body = &body{ReadCloser: resp.Body, left: l.maxBytes, host: req.URL.Host, maxBytes: l.maxBytes}
+	resp.Body = Body(resp.Body, req.URL.Host, l.maxBytes)
 	return resp, nil
+}
+
+// Body bounds the body of one answer, for where there is no transport to bound. host is who gave it.
+func Body(answer io.ReadCloser, host string, maxBytes int64) io.ReadCloser {
+	return &body{ReadCloser: answer, left: maxBytes, host: host, maxBytes: maxBytes}
 }
 
 // body is an answer's body that fails where it grows too long.

@@ -16,8 +16,6 @@ import (
 	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
 
 	// Upstream's parts, each registered by its import.
-	_ "github.com/ratify-project/ratify/pkg/common/oras/authprovider/aws"
-	_ "github.com/ratify-project/ratify/pkg/common/oras/authprovider/azure"
 	_ "github.com/ratify-project/ratify/pkg/policyprovider/configpolicy"
 	_ "github.com/ratify-project/ratify/pkg/policyprovider/regopolicy"
 
@@ -64,7 +62,8 @@ func Factories(o Options) config.Factories {
 			"oras": func(c storeconfig.StorePluginConfig, in config.StoreInput) (upstreamstore.ReferrerStore, error) {
 				return referrerstore.New(c, in.Version, referrerstore.Options{
 					Transport: o.Transport, UserAgent: o.UserAgent,
-					OnRequest: o.Metrics.RegistryRequest, OnCache: o.Metrics.ContentCache, Log: o.Log,
+					NewAuthProvider: authProviders(o.Transport),
+					OnRequest:       o.Metrics.RegistryRequest, OnCache: o.Metrics.ContentCache, Log: o.Log,
 				})
 			},
 		},

@@ -47,16 +47,7 @@ type provider struct {
 	// cachesItself is true for providers that take back refused credentials. They keep credentials themselves and renew them ahead of
 	// their end, which a second cache here would prevent.
 	cachesItself bool
-	// turn is held while a provider runs that may not be safe for concurrent use, as Ratify's for Azure and AWS are not. It is a
-	// channel so that waiting for it ends with the context. Nil: no need, and a call that hangs holds up no other.
-	turn chan struct{}
 }
-
-// k8Secrets is the name of Ratify's provider that reads image pull secrets.
-const k8Secrets = "k8Secrets"
-
-// stateless are Ratify's providers (v1.4.6) that change nothing of theirs while they run.
-var stateless = []string{upstream.DefaultAuthProviderName, k8Secrets}
 
 // keptGrant is what a provider said, until its end.
 type keptGrant struct {
@@ -93,9 +84,7 @@ func newProviders(configs []providerConfig, allowAnonymous bool, create createPr
 
 func newProvider(made upstream.AuthProvider, name string, order int, patterns []pattern) *provider {
 	p := &provider{AuthProvider: made, name: name, order: order, patterns: patterns}
-	if _, p.cachesItself = made.(authprovider.RefusalHandler); !p.cachesItself && !slices.Contains(stateless, name) {
-		p.turn = make(chan struct{}, 1)
-	}
+	_, p.cachesItself = made.(authprovider.RefusalHandler)
 	return p
 }
 
@@ -173,7 +162,7 @@ func (p *providers) ask(ctx context.Context, one *provider, registry, artifact s
 	grant := auth.Grant{Credential: credential, Provider: one.name}
 	ends := config.ExpiresOn
 	switch {
-	case errors.Is(err, authprovider.ErrNotCovered), err != nil && one.hasNoEntry(err):
+	case errors.Is(err, authprovider.ErrNotCovered):
 		grant, ends = auth.Grant{Note: err.Error()}, p.now().Add(uncoveredFor)
 	case err != nil:
 		return auth.Grant{}, err
@@ -188,26 +177,12 @@ func (p *providers) ask(ctx context.Context, one *provider, registry, artifact s
 	return grant, nil
 }
 
-// provide asks the provider, one caller at a time if need be.
+// provide asks the provider.
 func (one *provider) provide(ctx context.Context, artifact string) (upstream.AuthConfig, error) {
-	if one.turn != nil {
-		select {
-		case one.turn <- struct{}{}:
-			defer func() { <-one.turn }()
-		case <-ctx.Done():
-			return upstream.AuthConfig{}, context.Cause(ctx)
-		}
-	}
 	if !one.Enabled(ctx) {
 		return upstream.AuthConfig{}, errors.New("it is not enabled: its configuration or environment is incomplete")
 	}
 	return one.Provide(ctx, artifact)
-}
-
-// hasNoEntry tells whether an error of Ratify's k8Secrets provider means that no secret names the registry. There is no other sign of it
-// than the text (v1.4.6: pkg/common/oras/authprovider/k8secret_authprovider.go, the end of Provide).
-func (one *provider) hasNoEntry(err error) bool {
-	return one.name == k8Secrets && strings.HasPrefix(err.Error(), "could not find credentials for ")
 }
 
 // Refused forgets a grant and asks its provider for an explanation.

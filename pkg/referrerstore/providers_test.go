@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -172,71 +171,6 @@ func TestDockerConfig(t *testing.T) {
 	f.wantCalls("an unreadable file", map[string]int{})
 }
 
-func TestK8Secrets(t *testing.T) {
-	t.Setenv("KUBERNETES_SERVICE_HOST", "")
-	_, err := New(storeconfig.StorePluginConfig{"name": "oras", "authProvider": map[string]any{"name": "k8Secrets", "serviceAccountName": "ratify-admin"}}, "", Options{})
-	if !errors.Is(err, ErrConfig) {
-		t.Errorf("outside a cluster: %v", err)
-	}
-	wantError(t, err, "authProvider", "k8Secrets")
-
-	f := newFake(t)
-	f.challenge = ""
-	subject, _ := f.image("app", "v1")
-	for text, anonymous := range map[string]bool{
-		"could not find credentials for " + registryHost + "/app": true, // what Ratify's provider says when no secret names the registry
-		"failed to pull secret regcred from cluster.":             false,
-		"K8s auth provider not properly enabled":                  false,
-	} {
-		o := named(map[string]upstream.AuthProvider{"k8Secrets": &testProvider{err: errors.New(text)}})
-		_, err := f.storeNamed(o, "authProvider", map[string]any{"name": "k8Secrets"}).GetSubjectDescriptor(t.Context(), subject)
-		if (err == nil) != anonymous || (err != nil && !strings.Contains(err.Error(), text)) {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-}
-
-// slowProvider notices when it is run twice at a time.
-type slowProvider struct {
-	testProvider
-	running chan struct{}
-}
-
-func (p *slowProvider) Provide(ctx context.Context, artifact string) (upstream.AuthConfig, error) {
-	select {
-	case p.running <- struct{}{}:
-		defer func() { <-p.running }()
-	default:
-		return upstream.AuthConfig{}, errors.New("run twice at a time")
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(time.Millisecond):
-	}
-	return p.testProvider.Provide(ctx, artifact)
-}
-
-func TestProvidersRunOneAtATime(t *testing.T) {
-	slow := &slowProvider{testProvider: *user("secret"), running: make(chan struct{}, 1)}
-	p, err := newProviders([]providerConfig{{field: "authProvider", block: map[string]any{"name": "slow"}}}, true,
-		func(upstream.AuthProviderConfig) (upstream.AuthProvider, error) { return slow, nil }, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error)
-	for i := range 20 {
-		go func() {
-			_, err := p.Grant(t.Context(), fmt.Sprintf("r%d.example.com/app", i))
-			done <- err
-		}()
-	}
-	for range 20 {
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 // hangingProvider hangs in its first call.
 type hangingProvider struct {
 	testProvider
@@ -253,9 +187,9 @@ func (p *hangingProvider) Provide(ctx context.Context, artifact string) (upstrea
 	return config, err
 }
 
-// A call of k8Secrets that everybody gave up on must not hold up the next one.
+// A call that everybody gave up on must not hold up the next one.
 func TestProviderHangs(t *testing.T) {
-	for _, name := range []string{"k8Secrets", "dockerConfig"} {
+	for _, name := range []string{"slow", "dockerConfig"} {
 		hanging := &hangingProvider{testProvider: *user("secret"), reached: make(chan struct{}), release: make(chan struct{})}
 		p, err := newProviders([]providerConfig{{field: "authProvider", block: map[string]any{"name": name}}}, true,
 			func(upstream.AuthProviderConfig) (upstream.AuthProvider, error) { return hanging, nil }, time.Now)

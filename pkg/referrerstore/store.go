@@ -31,7 +31,8 @@ type Options struct {
 	OnCache   func(hit bool)                // told of each look-up of a manifest or blob in the caches
 	Now       func() time.Time              // nil: time.Now
 	Log       *slog.Logger                  // nil: slog.Default()
-	// NewAuthProvider makes an auth provider of its block; nil: Ratify's registry of them. The block is nil if none is configured.
+	// NewAuthProvider makes an auth provider of its block; nil: Ratify's registry of them. The block is nil if none is configured. The provider
+	// is asked by several callers at once.
 	NewAuthProvider func(authprovider.AuthProviderConfig) (authprovider.AuthProvider, error)
 
 	timeout time.Duration // of one call; 0: callTimeout
