@@ -55,8 +55,13 @@ compat: build ## Compare the verdicts with those of upstream's own binary (build
 bin/upstream-ratify: test/upstream/go.mod
 	go build -C test/upstream -ldflags '-s -w' -o $(CURDIR)/$@ github.com/ratify-project/ratify/cmd/ratify
 
+.PHONY: plugins
+plugins: ## Build upstream's verifier plugins into bin/plugins
+	go build -C test/upstream -ldflags '-s -w' -o $(CURDIR)/bin/plugins/ $(addprefix github.com/ratify-project/ratify/plugins/verifier/, \
+	  sbom vulnerabilityreport licensechecker schemavalidator)
+
 .PHONY: interop
-interop: build bin/notation ## Run each signing toolchain and each feature end to end, and print a table
+interop: build bin/notation plugins ## Run each signing toolchain and each feature end to end, and print a table
 	@go run ./test/interop -ratify bin/ratify -notation bin/notation -plugins bin/plugins
 
 bin/notation: test/tools/go.mod
