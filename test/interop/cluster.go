@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/ratify-project/ratify/api/v1beta1"
+	"github.com/sirupsen/logrus"
+	"sigs.k8s.io/yaml"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/builtin"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/controller"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/gatekeeper"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
+)
+
+// askTimeout is a request's time: rows run beside others on whatever machine there is.
+const askTimeout = 30 * time.Second
+
+// cluster is Ratify as it runs in one, without the API server: resources go in, and it is asked as Gatekeeper does.
+type cluster struct {
+	builder controller.Builder
+	engine  *verification.Engine
+	server  *httptest.Server
+	client  *http.Client
+}
+
+func (e *environment) startCluster() (*cluster, error) {
+	for _, variable := range e.world.Cloud.PodEnv() {
+		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "ALIBABA_CLOUD_") { // the rest comes with the transport
+			if err := os.Setenv(name, value); err != nil {
+				return nil, err
+			}
+		}
+	}
+	log, m := slog.New(slog.DiscardHandler), metrics.New()
+	logrus.SetLevel(logrus.WarnLevel) // upstream's parts tell which they are
+	c := &cluster{
+		builder: controller.Builder{
+			Factories:     builtin.Factories(builtin.Options{Transport: e.world.Cloud.Transport(), UserAgent: "interop", Metrics: m, Log: log}),
+			VerifyTimeout: askTimeout,
+		},
+		engine: verification.NewEngine(verification.Options{}),
+	}
+	c.server = httptest.NewServer(gatekeeper.NewHandler(func() gatekeeper.Session { return c.engine.Begin() }, gatekeeper.HandlerOptions{Metrics: m, Log: log}))
+	c.client = c.server.Client()
+	return c, nil
+}
+
+func (c *cluster) stop() { c.server.Close() }
+
+// apply makes the resources of the manifests, separated by ---, all there are. It returns the errors in their statuses, by resource.
+func (c *cluster) apply(ctx context.Context, manifests string) (map[string]string, error) {
+	var r controller.Resources
+	for document := range strings.SplitSeq(manifests, "\n---\n") {
+		if err := add(&r, []byte(document)); err != nil {
+			return nil, err
+		}
+	}
+	snapshot, statuses := c.builder.Build(ctx, r)
+	c.engine.Load(snapshot)
+	wrong := make(map[string]string)
+	for _, status := range statuses {
+		if status.Err != nil {
+			wrong[status.ID.String()] = status.Err.Error()
+		}
+	}
+	return wrong, nil
+}
+
+func add(r *controller.Resources, document []byte) error {
+	var kind struct {
+		Kind string `json:"kind"`
+	}
+	if err := yaml.Unmarshal(document, &kind); err != nil {
+		return fmt.Errorf("manifest: %w", err)
+	}
+	switch kind.Kind {
+	case "Store":
+		return decode(document, &r.Stores)
+	case "Verifier":
+		return decode(document, &r.Verifiers)
+	case "Policy":
+		return decode(document, &r.Policies)
+	case "KeyManagementProvider":
+		return decode(document, &r.KeyManagementProviders)
+	case "NamespacedStore":
+		return decode(document, &r.NamespacedStores)
+	case "NamespacedVerifier":
+		return decode(document, &r.NamespacedVerifiers)
+	case "NamespacedPolicy":
+		return decode(document, &r.NamespacedPolicies)
+	case "NamespacedKeyManagementProvider":
+		return decode(document, &r.NamespacedKeyManagementProviders)
+	}
+	return fmt.Errorf("manifest of kind %q", kind.Kind)
+}
+
+// decode adds a manifest to those of its kind.
+func decode[T v1beta1.Store | v1beta1.Verifier | v1beta1.Policy | v1beta1.KeyManagementProvider | v1beta1.NamespacedStore |
+	v1beta1.NamespacedVerifier | v1beta1.NamespacedPolicy | v1beta1.NamespacedKeyManagementProvider](document []byte, to *[]T) error {
+	var resource T
+	if err := yaml.UnmarshalStrict(document, &resource); err != nil {
+		return fmt.Errorf("manifest: %w", err)
+	}
+	*to = append(*to, resource)
+	return nil
+}
+
+// ask asks as Gatekeeper does about a key, an image or [namespace]image.
+func (c *cluster) ask(ctx context.Context, key string) (verdict, error) {
+	body, err := json.Marshal(map[string]any{
+		"apiVersion": "externaldata.gatekeeper.sh/v1beta1", "kind": "ProviderRequest", "request": map[string]any{"keys": []string{key}},
+	})
+	if err != nil {
+		return verdict{}, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server.URL+"/ratify/gatekeeper/v1/verify", bytes.NewReader(body))
+	if err != nil {
+		return verdict{}, err
+	}
+	res, err := c.client.Do(request)
+	if err != nil {
+		return verdict{}, err
+	}
+	defer res.Body.Close()
+	content, err := io.ReadAll(res.Body)
+	if err != nil {
+		return verdict{}, err
+	}
+	var answer struct {
+		Response struct {
+			Items []struct {
+				Value struct {
+					IsSuccess bool `json:"isSuccess"`
+				} `json:"value"`
+			} `json:"items"`
+			SystemError string `json:"systemError"`
+		} `json:"response"`
+	}
+	if err := json.Unmarshal(content, &answer); err != nil {
+		return verdict{}, fmt.Errorf("%w: %s", err, content)
+	}
+	v := verdict{"undetermined", string(content)}
+	if answer.Response.SystemError == "" && len(answer.Response.Items) == 1 {
+		if v.outcome = "refused"; answer.Response.Items[0].Value.IsSuccess {
+			v.outcome = "verified"
+		}
+	}
+	return v, nil
+}
