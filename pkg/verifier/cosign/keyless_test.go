@@ -1,0 +1,137 @@
+package cosign
+
+import (
+	"encoding/pem"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
+)
+
+func newFulcio(t testing.TB) *signing.Fulcio {
+	t.Helper()
+	return must(signing.NewFulcio())(t)
+}
+
+// trustFulcio makes an authority, and the certificate transparency log that it tells, those that the environment trusts.
+func trustFulcio(t testing.TB, f *signing.Fulcio) {
+	t.Helper()
+	t.Setenv(envRootFile, writeFile(t, f.PEM()))
+	t.Setenv(envCTLogKey, writeFile(t, must(f.LogPEM())(t)))
+}
+
+func TestKeyless(t *testing.T) {
+	fulcio, otherFulcio := newFulcio(t), newFulcio(t)
+	trustFulcio(t, fulcio)
+	log := must(signing.NewCosignLog())(t)
+	trustLog(t, log)
+	hourAgo := time.Now().Add(-time.Hour)
+	signed := func(f *signing.Fulcio, identity, issuer string, at time.Time) signing.CosignSignature {
+		return logged(t, log, sign(t, must(f.Issue(identity, issuer, hourAgo))(t)), at)
+	}
+	fresh := func(f *signing.Fulcio) signing.CosignSignature {
+		return sign(t, must(f.Issue(identity, issuer, time.Now().Add(-time.Minute)))(t))
+	}
+	inTime := hourAgo.Add(time.Minute)
+	good := signed(fulcio, identity, issuer, inTime)
+	noCertificate := good.With(signing.CosignCertificateAnnotation, "")
+	swapped := good.With(signing.CosignCertificateAnnotation, signed(fulcio, identity, issuer, inTime).Annotations[signing.CosignCertificateAnnotation])
+	tests := []struct {
+		name      string
+		members   string
+		signature signing.CosignSignature
+		want      string
+		reason    string
+	}{
+		{"good", withKeyless, good, "verified", "the certificate was issued by a trusted authority"},
+		{"without a chain", withKeyless, good.With(signing.CosignChainAnnotation, ""), "verified", ""},
+		{"pattern", `"keyless":{"certificateIdentityRegExp":"^https://ci.example.com/team/","certificateOIDCIssuerRegExp":"example"}`, good, "verified", ""},
+		{"wrong identity", withKeyless, signed(fulcio, "https://ci.example.com/others", issuer, inTime), "refused", "got subjects [https://ci.example.com/others] with issuer " + issuer},
+		{"wrong issuer", withKeyless, signed(fulcio, identity, "https://oidc.example.net", inTime), "refused", "none of the expected identities"},
+		{"pattern that does not fit", `"keyless":{"certificateIdentityRegExp":"^https://ci.example.org/","certificateOIDCIssuerRegExp":"."}`, good, "refused", "none of the expected identities"},
+		{"unknown authority", withKeyless, signed(otherFulcio, identity, issuer, inTime), "refused", "certificate signed by unknown authority"},
+		{"signed too late", withKeyless, signed(fulcio, identity, issuer, time.Now()), "refused", "was not when the signature was made"},
+		{"signed too early", withKeyless, signed(fulcio, identity, issuer, hourAgo.Add(-time.Hour)), "refused", "was not when the signature was made"},
+		{"not told to the certificate transparency log", withKeyless, signed(fulcio.WithoutProof(), identity, issuer, inTime), "refused", "does not include required embedded SCT"},
+		{"that need not be", `"keyless":{"ctLogVerify":false,"certificateIdentity":"` + identity + `","certificateOIDCIssuer":"` + issuer + `"}`,
+			signed(fulcio.WithoutProof(), identity, issuer, inTime), "verified", ""},
+		{"no certificate", withKeyless, noCertificate, "refused", "has no certificate"},
+		{"key without a certificate", withKeyless, logged(t, log, sign(t, newKey(t)), inTime), "refused", "has no certificate"},
+		{"another's certificate", withKeyless, swapped, "refused", "not made with the key of its certificate"},
+		{"without a log, certificate valid now", withKeyless + withoutLog, fresh(fulcio), "verified", "the certificate was valid"},
+		{"without a log, certificate expired", withKeyless + withoutLog, good, "refused", "is not now"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, reason := outcome(verify(t.Context(), newVerifier(t, withPolicy(tt.members)), newStore(tt.signature)))
+			if got != tt.want || !strings.Contains(reason, tt.reason) {
+				t.Errorf("%s: %s; want %s: %s", got, reason, tt.want, tt.reason)
+			}
+		})
+	}
+
+	t.Run("another certificate transparency log", func(t *testing.T) {
+		t.Setenv(envCTLogKey, writeFile(t, must(otherFulcio.LogPEM())(t)))
+		got, reason := outcome(verify(t.Context(), newVerifier(t, withPolicy(withKeyless)), newStore(good)))
+		if got != "refused" || !strings.Contains(reason, "ctfe public key not found") {
+			t.Errorf("%s: %s", got, reason)
+		}
+	})
+	t.Run("the log is asked", func(t *testing.T) {
+		key := must(fulcio.Issue(identity, issuer, hourAgo))(t)
+		s := sign(t, key)
+		for at, want := range map[time.Time]string{inTime: "verified", time.Now(): "refused"} {
+			rekor := newRekor(t, entries(t, must(log.Entry(s, at))(t)))
+			if got, reason := outcome(verify(t.Context(), newVerifier(t, withPolicy(withKeyless+`,"rekorURL":"`+rekor.url+`"`)), newStore(s))); got != want {
+				t.Errorf("%s: %s, want %s", got, reason, want)
+			}
+		}
+	})
+}
+
+// An intermediate authority may stand in the file of the environment or, if that has none, come with the signature.
+func TestIntermediateAuthority(t *testing.T) {
+	key := newKey(t)
+	for name, tt := range map[string]struct{ inFile, inChain bool }{
+		"in the file": {true, false}, "with the signature": {false, true}, "in both": {true, true}, "nowhere": {false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := must(signing.Root("root"))(t)
+			middle := must(root.Intermediate("middle"))(t)
+			leaf := must(middle.Leaf("leaf", signing.Validity{}))(t)
+			file, chain := root.PEM(), root.PEM()
+			if tt.inFile {
+				file += middle.PEM()
+			}
+			if tt.inChain {
+				chain = middle.PEM() + chain
+			}
+			t.Setenv(envRootFile, writeFile(t, file))
+			signer := signing.CosignKeyOf(leaf.Key)
+			signer.Certificate, signer.Chain = leaf.PEM(), chain
+			// The legacy form accepts anybody; these certificates have no identity.
+			v := newVerifier(t, `{"name":"cosign","artifactTypes":"*"}`, key)
+			got, reason := outcome(verify(t.Context(), v, newStore(sign(t, signer))))
+			if want := map[bool]string{true: "verified", false: "refused"}[tt.inFile || tt.inChain]; got != want {
+				t.Errorf("%s: %s, want %s", got, reason, want)
+			}
+		})
+	}
+}
+
+func TestChainsHaveLimits(t *testing.T) {
+	leaf := must(newFulcio(t).Issue(identity, issuer, time.Now()))(t)
+	block, _ := pem.Decode([]byte(leaf.Certificate))
+	if _, err := parseChain(map[string]string{signing.CosignCertificateAnnotation: string(pem.EncodeToMemory(block))}); err != nil {
+		t.Error(err)
+	}
+	var chain string
+	for range maxChainLength {
+		chain += must(signing.Root("root"))(t).PEM()
+	}
+	_, err := parseChain(map[string]string{signing.CosignCertificateAnnotation: leaf.Certificate, signing.CosignChainAnnotation: chain})
+	if err == nil || !strings.Contains(err.Error(), "17 certificates; more than 16") {
+		t.Errorf("a long chain: %v", err)
+	}
+}
