@@ -36,7 +36,7 @@ func main() {
 
 // allRows are the rows of all files, in the order of the table.
 func allRows() []row {
-	return slices.Concat(alibabaRows, azureRows, skaRows, akeylessRows, ratifyDocsRows, trustRows, revocationRows, crowdRows, tenantRows)
+	return slices.Concat(alibabaRows, azureRows, skaRows, akeylessRows, ratifyDocsRows, trustRows, revocationRows, crowdRows, tenantRows, pluginRows)
 }
 
 func interop(ctx context.Context, t tools, only string) (err error) {

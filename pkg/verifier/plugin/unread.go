@@ -15,6 +15,7 @@ var failures = []string{
 	"Failed to fetch blob for subject",
 	"Failed to connect to the remote registry",
 	"Failed to fetch the artifact metadata from the registry",
+	"Could not read schema from HTTP",
 	re.ErrorCodeGetReferenceManifestFailure.String(),
 	re.ErrorCodeGetBlobContentFailure.String(),
 	re.ErrorCodeGetSubjectDescriptorFailure.String(),
