@@ -14,6 +14,7 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/transport"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/httplimit"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
@@ -59,6 +60,11 @@ func New(block map[string]any, o Options) (*Provider, error) {
 	config = rest.CopyConfig(config)
 	config.Timeout = callTimeout
 	config.Wrap(func(inner http.RoundTripper) http.RoundTripper { return httplimit.Transport(inner, maxAnswer) })
+	if file := config.BearerTokenFile; file != "" {
+		// By itself client-go uses a token for a minute, even when it was refused; this source reads the file again then.
+		config.BearerToken, config.BearerTokenFile = "", ""
+		config.Wrap(transport.ResettableTokenSourceWrapTransport(transport.NewCachedFileTokenSource(file)))
+	}
 	cluster, err := typedcore.NewForConfig(config)
 	if err != nil {
 		return nil, err
@@ -123,8 +129,7 @@ func (p *Provider) Provide(ctx context.Context, artifact string) (upstream.AuthC
 	return upstream.AuthConfig{}, fmt.Errorf("%w %s: %s: %s", authprovider.ErrNotCovered, Name, registry, strings.Join(notes, "; "))
 }
 
-// get reads an object, again if the API server does not take the pod's token: after a rotation the file has a new one, which client-go reads
-// once the old one was refused.
+// get reads an object, again if the API server does not take the pod's token: after a rotation the file has a new one.
 func get[T *core.Secret | *core.ServiceAccount](ctx context.Context, get func(context.Context, string, meta.GetOptions) (T, error), name string) (T, error) {
 	object, err := get(ctx, name, meta.GetOptions{})
 	if apierrors.IsUnauthorized(err) {
