@@ -64,8 +64,9 @@ func (e *environment) verify(ctx context.Context, config []byte, image string) (
 	if problem := json.Unmarshal(stdout.Bytes(), &answer); problem != nil {
 		return verdict{}, fmt.Errorf("ratify verify %s gave no verdict: exit code %d\n%s%s", image, cmd.ProcessState.ExitCode(), &stdout, &stderr)
 	}
-	if want := map[string]int{"verified": 0, "refused": 1, "undetermined": 2}; want[answer.Outcome] != cmd.ProcessState.ExitCode() {
-		return verdict{}, fmt.Errorf("ratify verify %s says %s and ends with exit code %d", image, answer.Outcome, cmd.ProcessState.ExitCode())
+	code, known := map[string]int{"verified": 0, "refused": 1, "undetermined": 2}[answer.Outcome]
+	if !known || code != cmd.ProcessState.ExitCode() {
+		return verdict{}, fmt.Errorf("ratify verify %s says %q and ends with exit code %d", image, answer.Outcome, cmd.ProcessState.ExitCode())
 	}
 	return verdict{answer.Outcome, stdout.String()}, nil
 }

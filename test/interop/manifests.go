@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"path"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -13,8 +12,7 @@ import (
 type manifest struct {
 	Kind     string `json:"kind"`
 	Metadata struct {
-		Name      string `json:"name"`
-		Namespace string `json:"namespace"`
+		Name string `json:"name"`
 	} `json:"metadata"`
 	Spec struct {
 		Name          string         `json:"name"`
@@ -24,8 +22,8 @@ type manifest struct {
 	} `json:"spec"`
 }
 
-// fromManifests returns config.json with what Kubernetes manifests, separated by ---, configure. Stores and verifiers become plugins
-// with their parameters. A key management provider keeps the name that verifiers know it by: namespace/name if it is namespaced.
+// fromManifests returns config.json with what Kubernetes manifests, separated by ---, configure. Stores, verifiers and key
+// management providers become plugins with their parameters.
 func (e *environment) fromManifests(text string) ([]byte, error) {
 	var stores, providers, verifiers []any
 	for document := range strings.SplitSeq(text, "\n---\n") {
@@ -41,8 +39,8 @@ func (e *environment) fromManifests(text string) ([]byte, error) {
 		case "Verifier":
 			plugin["name"], plugin["artifactTypes"] = m.Spec.Name, m.Spec.ArtifactTypes
 			verifiers = append(verifiers, plugin)
-		case "KeyManagementProvider", "NamespacedKeyManagementProvider":
-			plugin["name"], plugin["type"] = path.Join(m.Metadata.Namespace, m.Metadata.Name), m.Spec.Type
+		case "KeyManagementProvider":
+			plugin["name"], plugin["type"] = m.Metadata.Name, m.Spec.Type
 			providers = append(providers, plugin)
 		default:
 			return nil, fmt.Errorf("manifest of kind %q", m.Kind)

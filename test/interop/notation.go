@@ -124,6 +124,11 @@ func (e *environment) agreeWith(ctx context.Context, config []byte, t trust, i i
 	if err := expect(ctx, config, i.ref, words...); err != nil {
 		return err
 	}
+	return e.notationSays(ctx, t, i, admitted)
+}
+
+// notationSays checks that the notation command verifies an image, or that it does not.
+func (e *environment) notationSays(ctx context.Context, t trust, i image, admitted bool) error {
 	out, err := e.notationVerify(ctx, t, i)
 	if err != nil && !strings.Contains(out, "signature verification failed") {
 		return err

@@ -16,7 +16,7 @@ var ratifyDocsRows = []row{
 	{"Ratify docs", "CLI config.json with verificationCerts", ratifyCLI},
 }
 
-// ratifySample is the sample with timestamping, and the providers that it names.
+// ratifySample is the sample with timestamping, with the providers that it names and a store.
 const ratifySample = `
 apiVersion: config.ratify.deislabs.io/v1beta1
 kind: Verifier
@@ -71,6 +71,17 @@ spec:
     contentType: certificate
     value: |
 $TSA
+---
+apiVersion: config.ratify.deislabs.io/v1beta1
+kind: Store
+metadata:
+  name: store-oras
+spec:
+  name: oras
+  parameters:
+    authProvider:
+      name: alibabacloudAcrBasic
+      defaultInstanceId: $INSTANCE
 `
 
 func ratifyManifests(ctx context.Context, e *environment) error {
@@ -94,8 +105,13 @@ func ratifyManifests(ctx context.Context, e *environment) error {
 	if err != nil {
 		return err
 	}
-	config, err := e.fromManifests(strings.NewReplacer("$CA", indent(root.PEM(), "      "), "$TSA", indent(tsaRoot.PEM(), "      ")).Replace(ratifySample))
+	c, err := e.startCluster()
 	if err != nil {
+		return err
+	}
+	defer c.stop()
+	if err := c.applied(ctx, strings.NewReplacer("$CA", indent(root.PEM(), "      "), "$TSA", indent(tsaRoot.PEM(), "      "), "$INSTANCE", scenario.Demo.ID).
+		Replace(ratifySample)+clusterPolicy); err != nil {
 		return err
 	}
 	t := trust{policy: everywhere("strict", "ca:ca-certs", "tsa:tsa-certs"), stores: map[string]string{"ca:ca-certs": root.PEM(), "tsa:tsa-certs": tsaRoot.PEM()}}
@@ -106,13 +122,19 @@ func ratifyManifests(ctx context.Context, e *environment) error {
 	if err := e.sign(ctx, "leaf", image); err != nil {
 		return err
 	}
-	if err := e.agreeWith(ctx, config, t, image, false, "no timestamp countersignature was found"); err != nil {
+	if err := e.expectKey(ctx, c, "refused", image.ref, "no timestamp countersignature was found"); err != nil {
+		return err
+	}
+	if err := e.notationSays(ctx, t, image, false); err != nil {
 		return err
 	}
 	if err := e.sign(ctx, "leaf", image, "--timestamp-url", tsa.URL(), "--timestamp-root-cert", tsaFile); err != nil {
 		return err
 	}
-	return e.agreeWith(ctx, config, t, image, true, "CN=documentation")
+	if err := e.expectKey(ctx, c, "verified", image.ref, "CN=documentation"); err != nil {
+		return err
+	}
+	return e.notationSays(ctx, t, image, true)
 }
 
 // ratifyCLISample is the sample of a CLI config, but for a comma after "oras" that JSON does not allow.
