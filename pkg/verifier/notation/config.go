@@ -145,39 +145,6 @@ func parseCertStores(raw map[string]json.RawMessage) (map[truststore.Type]map[st
 	return stores, nil
 }
 
-// parsePolicies reads and validates a trust policy document.
-func parsePolicies(raw []byte) (*trustpolicy.Document, error) {
-	const field = "trustPolicyDoc"
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil, configErrorf(field, "is missing")
-	}
-	var outer struct {
-		Version       string            `json:"version"`
-		TrustPolicies []json.RawMessage `json:"trustPolicies"`
-	}
-	if err := decodeStrict(field, raw, &outer); err != nil {
-		return nil, err
-	}
-	doc := &trustpolicy.Document{Version: outer.Version}
-	for i, raw := range outer.TrustPolicies {
-		path := fmt.Sprintf("%s.trustPolicies[%d]", field, i)
-		var policy trustpolicy.TrustPolicy
-		if err := decodeStrict(path, raw, &policy); err != nil {
-			return nil, err
-		}
-		// On its own first, so that a mistake in a statement is found with its position.
-		alone := &trustpolicy.Document{Version: "1.0", TrustPolicies: []trustpolicy.TrustPolicy{policy}}
-		if err := alone.Validate(); err != nil {
-			return nil, configErrorf(path, "%w", err)
-		}
-		doc.TrustPolicies = append(doc.TrustPolicies, policy)
-	}
-	if err := doc.Validate(); err != nil {
-		return nil, configErrorf(field, "%w", err)
-	}
-	return doc, nil
-}
-
 // decodeStrict decodes raw, the value of field, into target, and names the field of a mistake inside.
 func decodeStrict(field string, raw []byte, target any) error {
 	decoder := json.NewDecoder(bytes.NewReader(raw))

@@ -56,10 +56,10 @@ func TestNewRefuses(t *testing.T) {
 		{"policy type", policy(`"registryScopes":"*"`), "trustPolicyDoc.trustPolicies[0].registryScopes", "JSON string where a list", false},
 		{"nested type", policy(`"signatureVerification":{"level":1}`), "trustPolicyDoc.trustPolicies[0].signatureVerification.level", "JSON number where a string", false},
 		{"nested object", policy(`"signatureVerification":"strict"`), "trustPolicyDoc.trustPolicies[0].signatureVerification", "JSON string where an object", false},
-		{"level", level("stern"), "trustPolicyDoc.trustPolicies[0]", `invalid signature verification level "stern"`, false},
+		{"level", level("stern"), "trustPolicyDoc.trustPolicies[0].signatureVerification", `invalid signature verification level "stern"`, false},
 		{"chart's misspelt level", policy(`"signatureVerification":{"verificatonLevel":"strict"}`), "trustPolicyDoc.trustPolicies[0].verificatonLevel", "is unknown", false},
 		{"identity", policy(`"registryScopes":["*"],"signatureVerification":{"level":"strict"},"trustStores":["ca:certs"],"trustedIdentities":["x509.subject:CN"]`),
-			"trustPolicyDoc.trustPolicies[0]", "trusted identity", false},
+			"trustPolicyDoc.trustPolicies[0].trustedIdentities[0]", "trusted identity", false},
 		{"same name twice", with(`"trustPolicyDoc":{"version":"1.0","trustPolicies":[
 			{"name":"a","registryScopes":["*"],"signatureVerification":{"level":"skip"}},
 			{"name":"a","registryScopes":["a/b"],"signatureVerification":{"level":"skip"}}]}`), "trustPolicyDoc", `same name "a"`, false},

@@ -84,7 +84,7 @@ func loadTrustStores(ctx context.Context, p *parameters, o Options) (trustStores
 				}
 				if certs = fromFiles; len(certs) == 0 {
 					return nil, configErrorf(field, "names the trust store %s, which does not exist or has no certificates: "+
-						"verificationCertStores defines %s, and the files of verificationCerts hold none", key, cmp.Or(defined(p), "none"))
+						"verificationCertStores defines %s, and the files of verificationCerts hold none", key, names(p.defined()))
 				}
 			}
 			if err != nil {
@@ -95,14 +95,27 @@ func loadTrustStores(ctx context.Context, p *parameters, o Options) (trustStores
 				return nil, configErrorf(field, "%w: trust store %s holds no trust anchor; only certificates of CAs and self-signed ones are: %s",
 					ErrKeyMaterial, key, cmp.Or(strings.Join(dropped, "; "), "there is no certificate at all"))
 			}
-			if len(dropped) > 0 {
-				o.Log.Warn("trust store leaves out certificates that are no trust anchors",
-					slog.String("verifier", p.name), slog.String("trustStore", key.String()), slog.Any("leftOut", dropped))
-			}
+			warnOfAnchors(o.Log.With(slog.String("verifier", p.name), slog.String("trustStore", key.String())), anchors, dropped)
 			stores[key] = anchors
 		}
 	}
 	return stores, nil
+}
+
+// warnOfAnchors tells which certificates of a trust store are of no use, or not now.
+func warnOfAnchors(log *slog.Logger, anchors []*x509.Certificate, dropped []string) {
+	if len(dropped) > 0 {
+		log.Warn("trust store leaves out certificates that are no trust anchors", slog.Any("leftOut", dropped))
+	}
+	now := time.Now()
+	for _, anchor := range anchors {
+		switch subject := slog.String("subject", clean(anchor.Subject.String())); {
+		case now.After(anchor.NotAfter):
+			log.Warn("trust anchor has expired: only signatures with a timestamp of its life verify by it", subject, slog.String("notAfter", stamp(anchor.NotAfter)))
+		case now.Before(anchor.NotBefore):
+			log.Warn("trust anchor is not valid yet", subject, slog.String("notBefore", stamp(anchor.NotBefore)))
+		}
+	}
 }
 
 // definitionOf returns the path of the parameter that defines key in its typed form; the legacy form is read as that.
@@ -110,16 +123,25 @@ func definitionOf(key storeKey) string {
 	return fmt.Sprintf("verificationCertStores.%s.%s", key.kind, key.name)
 }
 
-// defined lists the trust stores that verificationCertStores defines.
-func defined(p *parameters) string {
-	var names []string
+// defined returns the trust stores that verificationCertStores defines, in the order of their names.
+func (p *parameters) defined() []storeKey {
+	var keys []storeKey
 	for kind, stores := range p.certStores {
 		for name := range stores {
-			names = append(names, storeKey{kind, name}.String())
+			keys = append(keys, storeKey{kind, name})
 		}
 	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
+	slices.SortFunc(keys, func(a, b storeKey) int { return strings.Compare(a.String(), b.String()) })
+	return keys
+}
+
+// names lists trust stores, "none" if there are none.
+func names(keys []storeKey) string {
+	var names []string
+	for _, key := range keys {
+		names = append(names, key.String())
+	}
+	return cmp.Or(strings.Join(names, ", "), "none")
 }
 
 // certificatesOf returns the certificates of all providers of a store; all must answer, because a store with a root less refuses images.

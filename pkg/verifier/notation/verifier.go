@@ -70,6 +70,7 @@ func New(ctx context.Context, cfg config.VerifierConfig, o Options) (*Verifier, 
 	if err != nil {
 		return nil, err
 	}
+	p.warn(o.Log)
 	if o.Revocation == nil {
 		if o.Revocation, err = revocation.New(revocation.Options{Log: o.Log}); err != nil {
 			return nil, fmt.Errorf("notation verifier %q: revocation checks: %w", p.name, err)

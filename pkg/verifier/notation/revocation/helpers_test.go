@@ -115,6 +115,13 @@ func (w *world) held() (number string, ok bool) {
 	return bundle.BaseCRL.Number.String(), true
 }
 
+// size returns how many lists are in memory.
+func (w *world) size() int {
+	w.lists.memory.mu.Lock()
+	defer w.lists.memory.mu.Unlock()
+	return w.lists.memory.lists.Len()
+}
+
 // must returns what a function returned, unless that is an error, which ends the test.
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {

@@ -200,10 +200,10 @@ func TestPrefetch(t *testing.T) {
 		for range 3 {
 			w.Prefetch(t.Context(), anchors)
 		}
-		eventually(t, "the list comes", func() bool { return w.responder.Asked() > 0 && len(w.lists.memory.lists.Keys()) > 0 })
+		eventually(t, "the list comes", func() bool { return w.responder.Asked() > 0 && w.size() == 1 })
 		w.expect(t, leaf, result.ResultOK)
 		w.expectAsked(t, 1)
-		if n := w.lists.memory.lists.Len(); n != 1 {
+		if n := w.size(); n != 1 {
 			t.Errorf("%d lists are held", n)
 		}
 	}
@@ -211,7 +211,7 @@ func TestPrefetch(t *testing.T) {
 		w := newWorld(t, "")
 		w.responder.SetFault(says(fetched(t, newResponder(t, must(signing.Root("stranger"))(t)).CRL())))
 		w.Prefetch(t.Context(), certificates(w.byList(t)))
-		eventually(t, "the list comes", func() bool { _, ok := w.lists.memory.lists.Peek(listKey{url: w.responder.CRL()}); return ok })
+		eventually(t, "the list comes", func() bool { return w.size() == 1 })
 		w.responder.SetFault(nil)
 		w.expect(t, w.byList(t), result.ResultOK)
 	})
