@@ -43,14 +43,17 @@ func (t *tail) Bytes() []byte { return t.kept[max(0, len(t.kept)-t.limit):] }
 // maxText bounds the text that is taken over from a program into an error, a report or a line of log.
 const maxText = 2 << 10
 
-// said returns the end of an output for an error. What plugins built with Ratify's own kit have to say of failures is on stdout.
+// said quotes the end of an output for an error. What plugins built with Ratify's own kit have to say of failures is on stdout.
 func said(o Output) string {
 	// Much more than is kept, lest the cut leave the query of a URL without what shows that it is one.
 	text := clean(string(o.Stderr) + "\n" + string(o.Stdout[max(0, len(o.Stdout)-maxStderr):]))
 	if len(text) > maxText {
 		text = "…" + strings.ToValidUTF8(text[len(text)-maxText:], "")
 	}
-	return text
+	if text == "" {
+		return "printed nothing"
+	}
+	return "said: " + text
 }
 
 // Clean returns text from a program on one line of at most 2 KiB, without control characters and the queries of URLs, which may hold the

@@ -35,7 +35,7 @@ func Reply(o Output) (reply json.RawMessage, log []string, err error) {
 	}
 	switch len(objects) {
 	case 0:
-		return nil, nil, fmt.Errorf("%w: no JSON object; it said: %s", ErrNoReply, said(o))
+		return nil, nil, fmt.Errorf("%w: no JSON object; it %s", ErrNoReply, said(o))
 	case 1:
 		return objects[0], log, nil
 	}

@@ -35,7 +35,7 @@ func TestReply(t *testing.T) {
 
 func TestNoReply(t *testing.T) {
 	for _, tt := range []struct{ name, stdout, stderr, says string }{
-		{"nothing", "", "", "no JSON object"},
+		{"nothing", "", "", "no JSON object; it printed nothing"},
 		{"only a log", "", "level=error msg=lost", "it said: level=error msg=lost"},
 		{"two", `{"a":1}` + "\n" + `{"a":2}`, "", `2 JSON objects where one is expected: {"a":1}, {"a":2}`},
 		{"two on a line", `{"a":1}{"a":2}`, "", "2 JSON objects"},
@@ -83,11 +83,11 @@ func TestClean(t *testing.T) {
 
 func TestSaidEndsWithTheEnd(t *testing.T) {
 	o := Output{Stderr: []byte("https://b.example/x?Signature=" + strings.Repeat("s3cret", maxText)), Stdout: []byte(`{"msg": "why"}`)}
-	if got := said(o); got != `https://b.example/x {"msg": "why"}` {
+	if got := said(o); got != `said: https://b.example/x {"msg": "why"}` {
 		t.Errorf("said() = %q", got)
 	}
 	o = Output{Stderr: []byte("the beginning"), Stdout: []byte(strings.Repeat("x", 2*maxText) + "the end")}
-	if got := said(o); len(got) > maxText+len("…") || !strings.HasPrefix(got, "…x") || !strings.HasSuffix(got, "xthe end") {
+	if got := said(o); len(got) > maxText+len("said: …") || !strings.HasPrefix(got, "said: …x") || !strings.HasSuffix(got, "xthe end") {
 		t.Errorf("said() = %q", got)
 	}
 }

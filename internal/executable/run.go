@@ -84,8 +84,7 @@ func run(ctx context.Context, path string, stdin []byte, env []string) (Output, 
 		return Output{}, fmt.Errorf("plugin %s: %w", path, err)
 	}
 	err := cmd.Wait()
-	// Whatever the program left behind. The group's number cannot be another's yet: numbers are handed out in turn.
-	_ = killGroup(cmd.Process.Pid)
+	endGroup(cmd.Process.Pid)
 
 	output := Output{Stdout: stdout.kept, Stderr: stderr.Bytes()}
 	if cause := context.Cause(ctx); cause != nil && (err != nil || errors.Is(cause, ErrTooMuchOutput)) {
@@ -97,6 +96,15 @@ func run(ctx context.Context, path string, stdin []byte, env []string) (Output, 
 		return Output{}, &Error{Path: path, Err: err, Said: said(output)}
 	}
 	return output, nil
+}
+
+// endGroup ends what a program left behind when it ended. The group's number cannot be another's yet: numbers are handed out in turn. Orphans
+// are children of the first process of a container, which this process may be, and stay zombies until that waits for them.
+func endGroup(leader int) {
+	err := killGroup(leader)
+	for err == nil || errors.Is(err, syscall.EINTR) {
+		_, err = syscall.Wait4(-leader, nil, 0, nil) // ECHILD: no more, or not ours
+	}
 }
 
 func killGroup(leader int) error {
@@ -112,16 +120,12 @@ type Error struct {
 	Path string
 	// Err is an *exec.ExitError with the exit code or signal, ErrTimeout, ErrTooMuchOutput, or why the caller's context ended.
 	Err error
-	// Said is the end of what the program printed, on one line and without control characters or the queries of URLs, which may hold
-	// signatures.
+	// Said quotes the end of what the program printed, as Clean does: "said: …".
 	Said string
 }
 
 func (e *Error) Error() string {
-	if e.Said == "" {
-		return fmt.Sprintf("plugin %s: %v; it printed nothing", e.Path, e.Err)
-	}
-	return fmt.Sprintf("plugin %s: %v; it said: %s", e.Path, e.Err, e.Said)
+	return fmt.Sprintf("plugin %s: %v; it %s", e.Path, e.Err, e.Said)
 }
 
 func (e *Error) Unwrap() error { return e.Err }

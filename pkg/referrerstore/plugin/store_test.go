@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 		program()
 		os.Exit(0)
 	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // or each program takes a second to end
 	goleak.VerifyTestMain(m)
 }
 

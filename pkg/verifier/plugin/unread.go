@@ -7,9 +7,9 @@ import (
 	re "github.com/ratify-project/ratify/errors"
 )
 
-// failures are the words of Ratify's code about a read that failed. A program's result has them in its message or its reason: those of
-// Ratify's programs about what they were reading, those of its store about how that failed, or, if a program passes on an error as
-// text, the error's code.
+// failures are words about a read that failed. A program's result has them in its message or its reason: those of Ratify's programs about
+// what they were reading, those of its store and of the library that reads schemas about how that failed, or, if a program passes on an
+// error as text, the error's code.
 var failures = []string{
 	"Failed to fetch reference manifest for subject",
 	"Failed to fetch blob for subject",
