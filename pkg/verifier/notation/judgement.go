@@ -174,6 +174,10 @@ func (j *judgement) authenticity(err error) (reason, remedy string) {
 			"add the signer's root certificate to one of these trust stores if you trust it, or sign with a certificate that they cover"
 	}
 	if !j.asksForPlugin() {
+		if err := comparable(leaf.Subject); err != nil {
+			return fmt.Sprintf("the signer's subject cannot be compared with the trusted identities of trust policy %q: %v", j.policy.Name, err),
+				"sign with a certificate whose subject has no such attributes; or trust the signer's authority alone, and * in trustedIdentities"
+		}
 		return fmt.Sprintf("the signer %s is none of the trusted identities of trust policy %q: %s", leaf.Subject, j.policy.Name,
 				strings.Join(j.policy.TrustedIdentities, "; ")),
 			"add the signer to trustedIdentities of the trust policy if you trust it"

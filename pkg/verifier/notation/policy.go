@@ -2,6 +2,7 @@ package notation
 
 import (
 	"cmp"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -120,6 +121,16 @@ func checkIdentity(identity string) error {
 		}
 	}
 	return nil
+}
+
+// comparable returns an error when the subject of a certificate equals no identity, because notation-go does not take it for a name: it must have
+// a country, a state and an organization, no attribute twice, and none that needs a number.
+func comparable(subject pkix.Name) error {
+	document := trustpolicy.Document{Version: "1.0", TrustPolicies: []trustpolicy.TrustPolicy{{
+		Name: "any", RegistryScopes: []string{"*"}, SignatureVerification: trustpolicy.SignatureVerification{VerificationLevel: trustpolicy.LevelStrict.Name},
+		TrustStores: []string{"ca:any"}, TrustedIdentities: []string{x509Subject + ":" + subject.String()},
+	}}}
+	return document.Validate()
 }
 
 // warn tells of what is right but does not do what it seems to.
