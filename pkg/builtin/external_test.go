@@ -1,0 +1,65 @@
+package builtin
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ratify-project/ratify/pkg/featureflag"
+	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
+	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
+)
+
+func TestExternal(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "plugin"), []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	newStore := func(c storeconfig.StorePluginConfig) error {
+		_, err := externalStore(logger)(c, config.StoreInput{Version: "1.0.0", PluginDirs: []string{dir}})
+		return err
+	}
+	newVerifier := func(c verifierconfig.VerifierConfig) error {
+		_, err := externalVerifier(logger)(t.Context(), c, config.VerifierInput{Version: "1.0.0", PluginDirs: []string{dir}})
+		return err
+	}
+	source := map[string]any{"artifact": "127.0.0.1:1/plugin:v1"}
+	if err := newStore(storeconfig.StorePluginConfig{"name": "plugin"}); err != nil {
+		t.Errorf("store: %v", err)
+	}
+	if err := newVerifier(verifierconfig.VerifierConfig{"name": "verifier-plugin", "type": "plugin", "source": source}); err != nil {
+		t.Errorf("verifier: %v", err)
+	}
+	if !strings.Contains(log.String(), "source is ignored: set RATIFY_EXPERIMENTAL_DYNAMIC_PLUGINS=1") {
+		t.Errorf("log %q does not say that source is ignored", log.String())
+	}
+
+	featureflag.DynamicPlugins.Enabled = true
+	t.Cleanup(func() { featureflag.DynamicPlugins.Enabled = false })
+	for _, tt := range []struct {
+		name string
+		err  error
+		says string
+	}{
+		{"unreachable", newVerifier(verifierconfig.VerifierConfig{"name": "plugin", "source": source}), "source: download 127.0.0.1:1/plugin:v1: "},
+		{"store", newStore(storeconfig.StorePluginConfig{"name": "plugin", "source": source}), "source: download 127.0.0.1:1/plugin:v1: "},
+		{"a text", newVerifier(verifierconfig.VerifierConfig{"name": "plugin", "source": "plugin:v1"}), "source: json: cannot unmarshal string"},
+		{"no artifact", newVerifier(verifierconfig.VerifierConfig{"name": "plugin", "source": map[string]any{}}), "source: needs"},
+		{"no name", newStore(storeconfig.StorePluginConfig{"source": source}), "source: needs"},
+		{"a path", newVerifier(verifierconfig.VerifierConfig{"name": "../plugin", "source": source}), "without a path"},
+	} {
+		if tt.err == nil || !strings.Contains(tt.err.Error(), tt.says) {
+			t.Errorf("%s: error %v, want one that says %q", tt.name, tt.err, tt.says)
+		}
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("the plugin directory has %v, %v", files, err)
+	}
+}
