@@ -16,12 +16,14 @@ var ratifyDocsRows = []row{
 	{"Ratify docs", "CLI config.json with verificationCerts", ratifyCLI},
 }
 
-// ratifySample is the sample with timestamping, with the providers that it names and a store.
+// ratifySample is the sample with timestamping, with the providers that it names and a store. The sample's verifier is the cluster's; but those have no
+// access to a namespace's providers, here and, for requests of the cluster, in Ratify.
 const ratifySample = `
 apiVersion: config.ratify.deislabs.io/v1beta1
-kind: Verifier
+kind: NamespacedVerifier
 metadata:
   name: verifier-notation
+  namespace: gatekeeper-system
 spec:
   name: notation
   artifactTypes: application/vnd.cncf.notary.signature
@@ -122,7 +124,7 @@ func ratifyManifests(ctx context.Context, e *environment) error {
 	if err := e.sign(ctx, "leaf", image); err != nil {
 		return err
 	}
-	if err := e.expectKey(ctx, c, "refused", image.ref, "no timestamp countersignature was found"); err != nil {
+	if err := e.expectKey(ctx, c, "refused", "[gatekeeper-system]"+image.ref, "no timestamp countersignature was found"); err != nil {
 		return err
 	}
 	if err := e.notationSays(ctx, t, image, false); err != nil {
@@ -131,7 +133,7 @@ func ratifyManifests(ctx context.Context, e *environment) error {
 	if err := e.sign(ctx, "leaf", image, "--timestamp-url", tsa.URL(), "--timestamp-root-cert", tsaFile); err != nil {
 		return err
 	}
-	if err := e.expectKey(ctx, c, "verified", image.ref, "CN=documentation"); err != nil {
+	if err := e.expectKey(ctx, c, "verified", "[gatekeeper-system]"+image.ref, "CN=documentation"); err != nil {
 		return err
 	}
 	return e.notationSays(ctx, t, image, true)
