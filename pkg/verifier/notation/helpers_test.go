@@ -30,12 +30,15 @@ import (
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
 	"github.com/ratify-project/ratify/pkg/verifier"
 	"github.com/ratify-project/ratify/pkg/verifier/config"
+	"go.uber.org/goleak"
 )
 
 const (
 	repository   = "registry.example.com/team/app"
 	artifactType = "application/vnd.cncf.notary.signature"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // identity is a certificate with its key and the chain up to its root.
 type identity struct {

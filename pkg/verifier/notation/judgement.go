@@ -78,8 +78,8 @@ func (j *judgement) describe() string {
 func (j *judgement) explain(ctx context.Context, err error) error {
 	failed := j.failed()
 	if failed != nil {
-		undetermined := j.saw.revocation != nil &&
-			(failed.Type == trustpolicy.TypeRevocation || failed.Type == trustpolicy.TypeAuthenticTimestamp)
+		undetermined := failed.Type == trustpolicy.TypeRevocation && j.saw.revocation != nil ||
+			failed.Type == trustpolicy.TypeAuthenticTimestamp && j.saw.timestamping != nil
 		if !undetermined {
 			reason, remedy := j.reason(failed)
 			return refuse(string(failed.Type), reason, remedy)
@@ -139,6 +139,7 @@ func (j *judgement) otherSubject() error {
 
 // reason puts a failed check into words, and says what to do about it.
 func (j *judgement) reason(r *notation.ValidationResult) (reason, remedy string) {
+	const reachable = "make the revocation responders reachable from here"
 	switch r.Type {
 	case trustpolicy.TypeIntegrity:
 		return fmt.Sprintf("the signature envelope is damaged or not made by the certificate in it: %v", r.Error),
@@ -149,10 +150,13 @@ func (j *judgement) reason(r *notation.ValidationResult) (reason, remedy string)
 		return fmt.Sprintf("the signature expired on %s", stamp(j.signer().SignedAttributes.Expiry)),
 			"sign the image again, with a longer expiry or none"
 	case trustpolicy.TypeAuthenticTimestamp:
+		if j.saw.timestamping != nil {
+			return j.saw.timestamping.Error(), reachable
+		}
 		return j.timestamp(r.Error)
 	case trustpolicy.TypeRevocation:
 		if j.saw.revocation != nil {
-			return j.saw.revocation.Error(), "make the revocation responders reachable from here"
+			return j.saw.revocation.Error(), reachable
 		}
 		return r.Error.Error(), "sign the image again with a certificate that is not revoked; do not deploy it if the key may have leaked"
 	}

@@ -7,15 +7,23 @@ import (
 	"strings"
 
 	"github.com/notaryproject/notation-core-go/revocation"
+	"github.com/notaryproject/notation-core-go/revocation/purpose"
 	"github.com/notaryproject/notation-core-go/revocation/result"
 )
 
 // witnessing tells the witness of the verification what notation-go keeps to itself: whether a certificate is revoked or its status unknown.
-type witnessing struct{ revocation.Validator }
+type witnessing struct {
+	revocation.Validator
+	purpose purpose.Purpose
+}
 
 func (v witnessing) ValidateContext(ctx context.Context, o revocation.ValidateContextOptions) ([]*result.CertRevocationResult, error) {
 	results, err := v.Validator.ValidateContext(ctx, o)
-	witnessOf(ctx).revocation = unknownStatus(o, results)
+	if w := witnessOf(ctx); v.purpose == purpose.Timestamping {
+		w.timestamping = unknownStatus(o, results)
+	} else {
+		w.revocation = unknownStatus(o, results)
+	}
 	return results, err
 }
 

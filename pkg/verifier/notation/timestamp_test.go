@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/notaryproject/notation-core-go/signature"
 	"github.com/notaryproject/notation-core-go/signature/cose"
 	"github.com/notaryproject/tspclient-go"
+	gocose "github.com/veraison/go-cose"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
 )
@@ -41,6 +43,23 @@ func timestamper(t *testing.T, tsa *identity, at time.Time) tspclient.Timestampe
 	return client
 }
 
+// withTimestampOf returns a COSE envelope with the timestamp of another; no signature covers it there.
+func withTimestampOf(t *testing.T, envelope, other []byte) []byte {
+	t.Helper()
+	const label = "io.cncf.notary.timestampSignature"
+	var message, source gocose.Sign1Message
+	if err := errors.Join(message.UnmarshalCBOR(envelope), source.UnmarshalCBOR(other)); err != nil {
+		t.Fatal(err)
+	}
+	message.Headers.RawUnprotected = nil
+	message.Headers.Unprotected[label] = source.Headers.Unprotected[label]
+	mixed, err := message.MarshalCBOR()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mixed
+}
+
 func TestTimestamp(t *testing.T) {
 	root, tsaRoot := newRoot(t, "root"), newRoot(t, "tsa root")
 	tsa := issue(t, tsaRoot, "tsa", newKey(t), asTSA)
@@ -66,6 +85,7 @@ func TestTimestamp(t *testing.T) {
 			"trustedIdentities":["*"],"signatureVerification":{"level":"strict"` + verifyTimestamp + `}}]}}`
 	}
 	always, afterExpiry := policy(""), policy(`,"verifyTimestamp":"afterCertExpiry"`)
+	permissive := strings.Replace(policy(`,"verifyTimestamp":"always"`), "strict", "permissive", 1)
 
 	tests := []struct {
 		name       string
@@ -83,6 +103,15 @@ func TestTimestamp(t *testing.T) {
 		{"none although needed", afterExpiry, signed(expired, nil, time.Time{}), tsaRoot, "", "refused", "no timestamp countersignature"},
 		{"of a stranger", always, signed(expired, tsa, yesterday), root, "", "refused", "does not show that the signature was made"},
 		{"without a trust store", level("strict"), signed(expired, tsa, yesterday), tsaRoot, "", "refused", "no trust store of type tsa"},
+		{"expired since, with a timestamp only then", afterExpiry, signed(expired, tsa, yesterday), tsaRoot, "", "verified", "CN=expired"},
+		{"not expired", always, signed(leaf, tsa, yesterday), tsaRoot, "", "verified", "CN=leaf"},
+		{"stamped before its life", always, signed(expired, tsa, yesterday.Add(-2*time.Hour)), tsaRoot, "", "refused", "does not show that the signature was made"},
+		{"of another signature", always, withTimestampOf(t, signed(leaf, nil, time.Time{}), signed(leaf, tsa, yesterday)), tsaRoot, "", "refused",
+			"does not show that the signature was made"},
+		{"of a stranger, but not looked at", afterExpiry, signed(leaf, tsa, yesterday), root, "", "verified", "CN=leaf"},
+		{"permissive, after it expired", permissive, signed(expired, tsa, yesterday.Add(2*time.Hour)), tsaRoot, "", "verified", "lets failed checks pass: authenticTimestamp"},
+		{"permissive, authority revoked", permissive, signed(expired, revocableTSA, yesterday), tsaRoot, "revoked", "verified", "is revoked"},
+		{"permissive, authority's responder down", permissive, signed(expired, revocableTSA, yesterday), tsaRoot, "down", "verified", "502"},
 		{"authority good", always, signed(expired, revocableTSA, yesterday), tsaRoot, "good", "verified", "CN=expired"},
 		{"authority revoked", always, signed(expired, revocableTSA, yesterday), tsaRoot, "revoked", "refused", "is revoked"},
 		{"authority's responder down", always, signed(expired, revocableTSA, yesterday), tsaRoot, "down", "undetermined", "CN=revocable tsa"},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/notaryproject/notation-core-go/revocation/purpose"
 	"github.com/notaryproject/notation-go"
 	"github.com/notaryproject/notation-go/log"
 	notationverifier "github.com/notaryproject/notation-go/verifier"
@@ -77,8 +78,8 @@ func New(ctx context.Context, cfg config.VerifierConfig, o Options) (*Verifier, 
 		}
 	}
 	inner, err := notationverifier.NewWithOptions(p.policies, stores, pluginManager{o.PluginDirectory}, notationverifier.VerifierOptions{
-		RevocationCodeSigningValidator:  witnessing{o.Revocation.Signing()},
-		RevocationTimestampingValidator: witnessing{o.Revocation.Timestamping()},
+		RevocationCodeSigningValidator:  witnessing{o.Revocation.Signing(), purpose.CodeSigning},
+		RevocationTimestampingValidator: witnessing{o.Revocation.Timestamping(), purpose.Timestamping},
 	})
 	if err != nil {
 		return nil, configErrorf("trustPolicyDoc", "%w", err)

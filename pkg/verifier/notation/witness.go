@@ -8,11 +8,12 @@ import (
 // witness keeps, for one verification, why something could not be found out. notation-go reports such failures with the words of a refusal;
 // the parts of it that talk to others tell the witness, so that the difference is not lost.
 type witness struct {
-	revocation error // the status of a certificate is unknown
-	plugin     error // a plugin did not run to its end
+	revocation   error // the status of a certificate of the signer is unknown
+	timestamping error // that of a certificate of the timestamping authority is
+	plugin       error // a plugin did not run to its end
 }
 
-func (w *witness) err() error { return errors.Join(w.revocation, w.plugin) }
+func (w *witness) err() error { return errors.Join(w.revocation, w.timestamping, w.plugin) }
 
 type witnessKey struct{}
 
