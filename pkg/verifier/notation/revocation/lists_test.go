@@ -267,6 +267,14 @@ func TestMemoryIsBounded(t *testing.T) {
 	if m.lists.Len() != maxLists || m.cost != maxLists*2*(1+entryCost) {
 		t.Errorf("%d lists of cost %d", m.lists.Len(), m.cost)
 	}
+	m.get(key(maxLists), now)                      // the one used longest ago but for this
+	m.put(key(maxLists+1), bundle(3, 2), nil, now) // renewed, and not used
+	m.put(key(999), bundle(1, 0), nil, now)
+	for i, want := range map[int]bool{maxLists: true, maxLists + 1: false, maxLists + 2: true} {
+		if _, ok := m.lists.Peek(key(i)); ok != want {
+			t.Errorf("list %d is held: %t", i, ok)
+		}
+	}
 	m.put(key(1000), bundle(maxListsCost/2, 0), nil, now)
 	m.put(key(1001), bundle(maxListsCost/2, 0), nil, now)
 	if m.lists.Len() != 2 || m.cost != maxListsCost {

@@ -86,22 +86,25 @@ func (h *heldList) claim(now time.Time) bool {
 func (m *memory) put(key listKey, bundle *crl.Bundle, issuer *x509.Certificate, due time.Time) *crl.Bundle {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if held, ok := m.lists.Peek(key); ok {
-		if older(bundle, held.bundle) {
-			held.due = due
-			return held.bundle
-		}
-		m.lists.Remove(key)
+	held, ok := m.lists.Peek(key)
+	if ok && older(bundle, held.bundle) {
+		held.due = due
+		return held.bundle
 	}
 	cost := costOf(bundle.BaseCRL) + costOf(bundle.DeltaCRL)
-	if cost > maxListsCost {
+	switch {
+	case cost > maxListsCost:
+		m.lists.Remove(key)
 		return bundle
+	case ok: // being renewed is not being used: it keeps its place
+		m.cost -= held.cost
+		*held = heldList{bundle, issuer, due, cost}
+	default:
+		m.lists.Add(key, &heldList{bundle, issuer, due, cost})
 	}
-	for m.lists.Len() >= maxLists || m.cost+cost > maxListsCost {
+	for m.cost += cost; m.lists.Len() > maxLists || m.cost > maxListsCost; {
 		m.lists.RemoveOldest()
 	}
-	m.lists.Add(key, &heldList{bundle, issuer, due, cost})
-	m.cost += cost
 	return bundle
 }
 
