@@ -207,6 +207,9 @@ func TestProviderHangs(t *testing.T) {
 		if grant, err := p.Grant(ctx, registryHost+"/app"); err != nil || grant.Credential.Password != "secret" {
 			t.Errorf("%s: the next caller got %v", name, err)
 		}
+		if grant, err := p.Grant(ctx, "other.example.com/app"); err != nil || grant.Credential.Password != "secret" {
+			t.Errorf("%s: another registry got %v", name, err)
+		}
 		cancel()
 		close(hanging.release)
 	}

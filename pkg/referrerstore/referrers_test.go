@@ -156,6 +156,18 @@ func TestPaging(t *testing.T) {
 	if n, err := list(); n != 9 || err != nil {
 		t.Errorf("three pages: %d, %v", n, err)
 	}
+	// Repeats, on one page or several, count once, also for the limit.
+	f.on(isKind("referrers"), func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("page") == "" {
+			w.Header().Set("Link", "<"+path+`?page=2>; rel="next"`)
+		}
+		w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
+		one := fmt.Sprintf(`{"mediaType":%q,"artifactType":"a/b","digest":%q,"size":1}`, ocispec.MediaTypeImageManifest, desc.Digest)
+		fmt.Fprintf(w, `{"manifests":[%s]}`, strings.Repeat(one+",", maxReferrers)+one)
+	})
+	if n, err := list(); n != 1 || err != nil {
+		t.Errorf("repeats: %d, %v", n, err)
+	}
 	link(func(r *http.Request) string { return path })
 	f.counts()
 	if n, err := list(); err == nil || errors.Is(err, ErrLimit) {

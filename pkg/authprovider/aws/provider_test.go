@@ -149,6 +149,20 @@ func TestHosts(t *testing.T) {
 	}
 }
 
+// Upstream's variables send the calls of one region elsewhere.
+func TestOverriddenEndpoint(t *testing.T) {
+	cloud, p := start(t)
+	t.Setenv("AWS_API_OVERRIDE_ENDPOINT", "https://ecr.example.com")
+	for region, overridden := range map[string]bool{aws.Region: true, "eu-west-1": false} {
+		t.Setenv("AWS_API_OVERRIDE_REGION", region)
+		cloud.ResetCalls()
+		_, err := p.Provide(t.Context(), artifact)
+		if overridden != (err != nil) || overridden != (cloud.Calls()["ecr.example.com CONNECT"] > 0) {
+			t.Errorf("override of %s: %v, calls %v", region, err, cloud.Calls())
+		}
+	}
+}
+
 func TestFaults(t *testing.T) {
 	for name, test := range map[string]struct {
 		host  string

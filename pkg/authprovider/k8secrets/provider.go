@@ -98,7 +98,7 @@ func (p *Provider) Provide(ctx context.Context, artifact string) (upstream.AuthC
 			notes = append(notes, fmt.Sprintf("Secret %s: %v", name, err))
 			return upstream.AuthConfig{}, false, nil
 		case err != nil:
-			return upstream.AuthConfig{}, false, fmt.Errorf("Secret %s: %w", name, err)
+			return upstream.AuthConfig{}, false, fmt.Errorf("in Secret %s: %w", name, err)
 		case !ok:
 			notes = append(notes, fmt.Sprintf("Secret %s has no entry for it", name))
 			return upstream.AuthConfig{}, false, nil

@@ -79,13 +79,6 @@ func (c *Cloud) Rotate() error {
 	return os.WriteFile(c.tokenFile(), []byte(c.identity), 0o600)
 }
 
-// ForgetPasswords makes the registry refuse all passwords handed out so far.
-func (c *Cloud) ForgetPasswords() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.passwords = nil
-}
-
 func (c *Cloud) tokenFile() string { return filepath.Join(c.dir, "aws-token") }
 
 // PodEnv returns KEY=value of what a pod has by EKS's webhook, and how it reaches the cloud.

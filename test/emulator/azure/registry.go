@@ -60,14 +60,6 @@ func (c *Cloud) registryToken(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]any{"access_token": token})
 }
 
-// ForgetRefreshTokens makes the registry refuse all refresh tokens and Bearer tokens handed out so far.
-func (c *Cloud) ForgetRefreshTokens() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	clear(c.refresh)
-	clear(c.bearer)
-}
-
 func (c *Cloud) admits(r *http.Request) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
