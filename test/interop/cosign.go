@@ -172,7 +172,7 @@ func cosignKeyless(ctx context.Context, e *environment) error {
 	}{
 		{"keyless", identity, fulcio, yesterday.Add(time.Minute), ""},
 		{"keyless-other-identity", "https://ci.example.com/others", fulcio, yesterday.Add(time.Minute), "none of the expected identities matched"},
-		{"keyless-too-late", identity, fulcio, yesterday.Add(time.Hour), "was not when the signature was made"},
+		{"keyless-too-late", identity, fulcio, yesterday.Add(time.Hour), "when the signature was made, by the transparency log's time"},
 		{"keyless-no-sct", identity, fulcio.WithoutProof(), yesterday.Add(time.Minute), "does not include required embedded SCT"},
 	} {
 		key, err := step.authority.Issue(step.identity, issuer, yesterday)

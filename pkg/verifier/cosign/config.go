@@ -83,7 +83,7 @@ type keylessParameters struct {
 func parseParameters(cfg config.VerifierConfig) (*parameters, error) {
 	raw, err := json.Marshal(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("cosign verifier: parameters: %w", err)
+		return nil, configErrorf("parameters", "%w", err)
 	}
 	p := &parameters{}
 	if err := decodeStrict("", raw, p); err != nil {
@@ -104,10 +104,12 @@ func parseParameters(cfg config.VerifierConfig) (*parameters, error) {
 		return nil, configErrorf("artifactTypes", "is missing; signatures of cosign have the type application/vnd.dev.cosign.artifact.sig.v1+json")
 	}
 	if len(p.TrustPolicies) > 0 {
-		for field, value := range map[string]string{"key": p.Key, "rekorURL": p.RekorURL} {
-			if value != "" {
-				return nil, configErrorf(field, "cannot be used together with trustPolicies; move it into a trust policy")
-			}
+		const together = "cannot be used together with trustPolicies; move it into a trust policy"
+		if p.Key != "" {
+			return nil, configErrorf("key", together)
+		}
+		if p.RekorURL != "" {
+			return nil, configErrorf("rekorURL", together)
 		}
 	}
 	return p, nil

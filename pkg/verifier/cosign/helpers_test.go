@@ -152,7 +152,8 @@ func (p providers) keys(_ context.Context, provider string) (keyMap, error) {
 func holding(keys ...crypto.PublicKey) keyMap {
 	held := make(keyMap)
 	for i, key := range keys {
-		held[keymanagementprovider.KMPMapKey{Name: fmt.Sprintf("key-%d", i), Version: "1"}] = keymanagementprovider.PublicKey{Key: key, ProviderType: "inline"}
+		held[keymanagementprovider.KMPMapKey{Name: fmt.Sprintf("key-%d", i), Version: "1"}] = keymanagementprovider.PublicKey{Key: key,
+			ProviderType: "inline"}
 	}
 	return held
 }
@@ -186,7 +187,8 @@ func newVerifier(t testing.TB, parameters string, keys ...signing.CosignKey) *Ve
 	for _, key := range keys {
 		publics = append(publics, key.Public())
 	}
-	return must(New(t.Context(), parse(t, parameters), Options{Keys: providers{"keys": holding(publics...)}.keys, Transport: loopback(t), Log: quiet()}))(t)
+	return must(New(t.Context(), parse(t, parameters), Options{Keys: providers{"keys": holding(publics...)}.keys, Transport: loopback(t),
+		Log: quiet()}))(t)
 }
 
 // quiet returns a logger that formats everything and keeps nothing.

@@ -81,7 +81,8 @@ func checkBundle(b *bundle.RekorBundle, s *signedLayer, keyPEM []byte, logs *cos
 }
 
 // checkEntry returns when a log that was asked took in this signature, or an error unless the entry proves that it did.
-func checkEntry(ctx context.Context, entry models.LogEntryAnon, s *signedLayer, keyPEM []byte, logs *cosign.TrustedTransparencyLogPubKeys) (time.Time, error) {
+func checkEntry(ctx context.Context, entry models.LogEntryAnon, s *signedLayer, keyPEM []byte,
+	logs *cosign.TrustedTransparencyLogPubKeys) (time.Time, error) {
 	if err := entry.Validate(strfmt.Default); err != nil {
 		return time.Time{}, err
 	}
@@ -103,7 +104,8 @@ func checkEntry(ctx context.Context, entry models.LogEntryAnon, s *signedLayer, 
 
 // included returns when the transparency log took in a signature, and whether that is known from the signature's bundle, without asking. It
 // returns a refusal when the signature is not in the log, and any other error when the log, asked, did not give an answer that proves something.
-func (l *transparencyLog) included(ctx context.Context, s *signedLayer, keyPEM []byte, logs *cosign.TrustedTransparencyLogPubKeys) (at time.Time, offline bool, err error) {
+func (l *transparencyLog) included(ctx context.Context, s *signedLayer, keyPEM []byte,
+	logs *cosign.TrustedTransparencyLogPubKeys) (at time.Time, offline bool, err error) {
 	if s.bundle != nil {
 		if err := checkBundle(s.bundle, s, keyPEM, logs); err != nil {
 			return at, true, refuse("the transparency log's bundle does not fit the signature: "+err.Error(), "sign the image again")
@@ -128,7 +130,8 @@ func (l *transparencyLog) included(ctx context.Context, s *signedLayer, keyPEM [
 		}
 	}
 	if at.IsZero() {
-		return at, false, &logError{log: l.name, status: 200, err: fmt.Errorf("what it answered about the signature proves nothing: %w", errors.Join(problems...))}
+		return at, false, fmt.Errorf("transparency log %s: what it answered about the signature proves nothing: %w; see that rekorURL and the "+
+			"trusted keys are of the same log", l.name, errors.Join(problems...))
 	}
 	return at, false, nil
 }

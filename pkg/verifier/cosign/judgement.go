@@ -19,8 +19,8 @@ import (
 type judgement struct {
 	policy  *trustPolicy
 	subject digest.Digest
-	// material returns what else than the policy's keys is needed to judge. An error says why that could not be found out.
-	material func(ctx context.Context) (material, error)
+	// material returns what else than its keys a policy judges by. An error says why that could not be found out.
+	material func(ctx context.Context, p *trustPolicy) (material, error)
 }
 
 // attempt is the outcome of trying one key, or the identities, on one signature.
@@ -51,7 +51,7 @@ func (j *judgement) tryKey(ctx context.Context, s *signedLayer, key namedKey) at
 	}
 	if a.err = checkSignature(key.verifier, raw, s.payload); a.err != nil {
 		a.err = refuse(fmt.Sprintf("it was not made with the key %s: %v", key.Key, a.err),
-			fmt.Sprintf("sign the image with a key of trust policy %q, or add the signer's key to it if you trust that", j.policy.name))
+			fmt.Sprintf("sign the image with a key of %s, or add the signer's key to it if you trust that", j.policy))
 		return a
 	}
 	a.checks = append(a.checks, "the signature was made with the key "+key.Key.String())
@@ -65,7 +65,7 @@ func (j *judgement) tryCertificate(ctx context.Context, s *signedLayer) (a attem
 		a.err = refuse("it has no certificate, which trust policies without keys need", remedy)
 		return a
 	}
-	m, err := j.material(ctx)
+	m, err := j.material(ctx, j.policy)
 	if err != nil {
 		a.err = err
 		return a
@@ -74,7 +74,7 @@ func (j *judgement) tryCertificate(ctx context.Context, s *signedLayer) (a attem
 	verifier, err := j.checkCertificate(s.chain, m)
 	if err != nil {
 		a.err = refuse("its certificate is not acceptable: "+err.Error(),
-			fmt.Sprintf("sign the image with an identity that trust policy %q accepts, or accept the signer's there if you trust that", j.policy.name))
+			fmt.Sprintf("sign the image with an identity that %s accepts, or accept the signer's there if you trust that", j.policy))
 		return a
 	}
 	if err := checkSignature(verifier, s.signature, s.payload); err != nil {
@@ -119,7 +119,7 @@ func (j *judgement) rest(ctx context.Context, s *signedLayer, keyPEM []byte, a *
 	a.checks = append(a.checks, "the signature is for this image")
 	signed := time.Now()
 	if log := j.policy.log; log != nil {
-		m, err := j.material(ctx)
+		m, err := j.material(ctx, j.policy)
 		if err != nil {
 			a.err = err
 			return
@@ -137,8 +137,13 @@ func (j *judgement) rest(ctx context.Context, s *signedLayer, keyPEM []byte, a *
 	}
 	if len(s.chain) > 0 {
 		if err := cosign.CheckExpiry(s.chain[0], signed); err != nil {
-			a.err = refuse(fmt.Sprintf("its certificate, which is valid from %s to %s, was not when the signature was made or, if no transparency log tells that, is not now (%s)",
-				stamp(s.chain[0].NotBefore), stamp(s.chain[0].NotAfter), stamp(signed)), "sign the image again, with the transparency log, and set tLogVerify to true")
+			when := "now, and no transparency log tells when the signature was made"
+			if a.logged {
+				when = "when the signature was made, by the transparency log's time"
+			}
+			a.err = refuse(fmt.Sprintf("its certificate, valid from %s to %s, is not valid at %s, %s",
+				stamp(s.chain[0].NotBefore), stamp(s.chain[0].NotAfter), stamp(signed), when),
+				"sign the image again; signatures in a transparency log outlive their certificates if tLogVerify is true")
 			return
 		}
 		a.checks = append(a.checks, "the certificate was valid at that time")

@@ -1,7 +1,11 @@
 package cosign
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/pem"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -46,21 +50,25 @@ func TestKeyless(t *testing.T) {
 	}{
 		{"good", withKeyless, good, "verified", "the certificate was issued by a trusted authority"},
 		{"without a chain", withKeyless, good.With(signing.CosignChainAnnotation, ""), "verified", ""},
-		{"pattern", `"keyless":{"certificateIdentityRegExp":"^https://ci.example.com/team/","certificateOIDCIssuerRegExp":"example"}`, good, "verified", ""},
-		{"wrong identity", withKeyless, signed(fulcio, "https://ci.example.com/others", issuer, inTime), "refused", "got subjects [https://ci.example.com/others] with issuer " + issuer},
+		{"pattern", `"keyless":{"certificateIdentityRegExp":"^https://ci.example.com/team/","certificateOIDCIssuerRegExp":"example"}`, good,
+			"verified", ""},
+		{"wrong identity", withKeyless, signed(fulcio, "https://ci.example.com/others", issuer, inTime), "refused",
+			"got subjects [https://ci.example.com/others] with issuer " + issuer},
 		{"wrong issuer", withKeyless, signed(fulcio, identity, "https://oidc.example.net", inTime), "refused", "none of the expected identities"},
-		{"pattern that does not fit", `"keyless":{"certificateIdentityRegExp":"^https://ci.example.org/","certificateOIDCIssuerRegExp":"."}`, good, "refused", "none of the expected identities"},
+		{"pattern that does not fit", `"keyless":{"certificateIdentityRegExp":"^https://ci.example.org/","certificateOIDCIssuerRegExp":"."}`,
+			good, "refused", "none of the expected identities"},
 		{"unknown authority", withKeyless, signed(otherFulcio, identity, issuer, inTime), "refused", "certificate signed by unknown authority"},
-		{"signed too late", withKeyless, signed(fulcio, identity, issuer, time.Now()), "refused", "was not when the signature was made"},
-		{"signed too early", withKeyless, signed(fulcio, identity, issuer, hourAgo.Add(-time.Hour)), "refused", "was not when the signature was made"},
-		{"not told to the certificate transparency log", withKeyless, signed(fulcio.WithoutProof(), identity, issuer, inTime), "refused", "does not include required embedded SCT"},
+		{"signed too late", withKeyless, signed(fulcio, identity, issuer, time.Now()), "refused", "is not valid at"},
+		{"signed too early", withKeyless, signed(fulcio, identity, issuer, hourAgo.Add(-time.Hour)), "refused", "is not valid at"},
+		{"not told to the certificate transparency log", withKeyless, signed(fulcio.WithoutProof(), identity, issuer, inTime), "refused",
+			"does not include required embedded SCT"},
 		{"that need not be", `"keyless":{"ctLogVerify":false,"certificateIdentity":"` + identity + `","certificateOIDCIssuer":"` + issuer + `"}`,
 			signed(fulcio.WithoutProof(), identity, issuer, inTime), "verified", ""},
 		{"no certificate", withKeyless, noCertificate, "refused", "has no certificate"},
 		{"key without a certificate", withKeyless, logged(t, log, sign(t, newKey(t)), inTime), "refused", "has no certificate"},
 		{"another's certificate", withKeyless, swapped, "refused", "not made with the key of its certificate"},
 		{"without a log, certificate valid now", withKeyless + withoutLog, fresh(fulcio), "verified", "the certificate was valid"},
-		{"without a log, certificate expired", withKeyless + withoutLog, good, "refused", "is not now"},
+		{"without a log, certificate expired", withKeyless + withoutLog, good, "refused", "no transparency log tells"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -78,12 +86,24 @@ func TestKeyless(t *testing.T) {
 			t.Errorf("%s: %s", got, reason)
 		}
 	})
+	t.Run("the log has it twice, and the first time counts", func(t *testing.T) {
+		s := sign(t, must(fulcio.Issue(identity, issuer, hourAgo))(t))
+		early, late := must(log.Entry(s, inTime))(t), must(log.Entry(s, time.Now()))(t)
+		for _, found := range [][]map[string]any{{early, late}, {late, early}} {
+			rekor := newRekor(t, entries(t, found...))
+			v := newVerifier(t, withPolicy(withKeyless+`,"rekorURL":"`+rekor.url+`"`))
+			if got, reason := outcome(verify(t.Context(), v, newStore(s))); got != "verified" {
+				t.Errorf("%s: %s", got, reason)
+			}
+		}
+	})
 	t.Run("the log is asked", func(t *testing.T) {
 		key := must(fulcio.Issue(identity, issuer, hourAgo))(t)
 		s := sign(t, key)
 		for at, want := range map[time.Time]string{inTime: "verified", time.Now(): "refused"} {
 			rekor := newRekor(t, entries(t, must(log.Entry(s, at))(t)))
-			if got, reason := outcome(verify(t.Context(), newVerifier(t, withPolicy(withKeyless+`,"rekorURL":"`+rekor.url+`"`)), newStore(s))); got != want {
+			if got, reason := outcome(verify(t.Context(), newVerifier(t, withPolicy(withKeyless+`,"rekorURL":"`+rekor.url+`"`)),
+				newStore(s))); got != want {
 				t.Errorf("%s: %s, want %s", got, reason, want)
 			}
 		}
@@ -133,5 +153,17 @@ func TestChainsHaveLimits(t *testing.T) {
 	_, err := parseChain(map[string]string{signing.CosignCertificateAnnotation: leaf.Certificate, signing.CosignChainAnnotation: chain})
 	if err == nil || !strings.Contains(err.Error(), "17 certificates; more than 16") {
 		t.Errorf("a long chain: %v", err)
+	}
+	issuing := must(signing.Root("root"))(t)
+	huge := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), maxRSABits, 1), E: 65537} // nobody has the private key
+	der := must(x509.CreateCertificate(rand.Reader, issuing.Chain[0], issuing.Chain[0], huge, issuing.Key))(t)
+	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	for _, annotations := range []map[string]string{
+		{signing.CosignCertificateAnnotation: text},
+		{signing.CosignCertificateAnnotation: leaf.Certificate, signing.CosignChainAnnotation: text},
+	} {
+		if _, err := parseChain(annotations); err == nil || !strings.Contains(err.Error(), "RSA key of 8193 bits") {
+			t.Errorf("a huge key: %v", err)
+		}
 	}
 }

@@ -32,19 +32,25 @@ func TestKeys(t *testing.T) {
 		want       string
 		reason     string
 	}{
-		{"signed", []signing.CosignSignature{good}, "verified", "signature 1 of 1 verified: the signature was made with the key keys/key-0/1; the signature is for this image"},
+		{"signed", []signing.CosignSignature{good}, "verified",
+			"signature 1 of 1 verified: the signature was made with the key keys/key-0/1; the signature is for this image"},
 		{"signed with the other key", []signing.CosignSignature{sign(t, other)}, "verified", "keys/key-1/1"},
 		{"stranger", []signing.CosignSignature{bad}, "refused", "signature 1 of 1: it was not made with the key keys/key-0/1"},
 		{"the last of several is a stranger's", []signing.CosignSignature{good, bad}, "verified", "signature 1 of 2"},
 		{"the first of several is a stranger's", []signing.CosignSignature{bad, good}, "verified", "signature 2 of 2"},
 		{"signature of another image", []signing.CosignSignature{otherImage}, "refused", "not for this image"},
-		{"payload of this image under another signature", []signing.CosignSignature{{Payload: good.Payload, Annotations: otherImage.Annotations}}, "refused", "not made with"},
+		{"payload of this image under another signature", []signing.CosignSignature{{Payload: good.Payload, Annotations: otherImage.Annotations}},
+			"refused", "not made with"},
 		{"payload is no JSON", []signing.CosignSignature{must(ours.SignPayload([]byte("text")))(t)}, "refused", "cannot be read"},
 		{"payload without a digest", []signing.CosignSignature{must(ours.SignPayload([]byte("{}")))(t)}, "refused", `it is for ""`},
-		{"no signature", []signing.CosignSignature{good.With(signing.CosignSignatureAnnotation, "")}, "refused", "has no annotation dev.cosignproject.cosign/signature"},
-		{"not base64", []signing.CosignSignature{good.With(signing.CosignSignatureAnnotation, "%")}, "refused", "dev.cosignproject.cosign/signature: illegal base64"},
-		{"annotation too long", []signing.CosignSignature{good.With(signing.CosignBundleAnnotation, strings.Repeat(" ", maxAnnotationBytes+1))}, "refused", "bytes; more than"},
-		{"damaged certificate", []signing.CosignSignature{good.With(signing.CosignCertificateAnnotation, "x")}, "refused", "dev.sigstore.cosign/certificate"},
+		{"no signature", []signing.CosignSignature{good.With(signing.CosignSignatureAnnotation, "")}, "refused",
+			"has no annotation dev.cosignproject.cosign/signature"},
+		{"not base64", []signing.CosignSignature{good.With(signing.CosignSignatureAnnotation, "%")}, "refused",
+			"dev.cosignproject.cosign/signature: illegal base64"},
+		{"annotation too long", []signing.CosignSignature{good.With(signing.CosignBundleAnnotation, strings.Repeat(" ", maxAnnotationBytes+1))},
+			"refused", "bytes; more than"},
+		{"damaged certificate", []signing.CosignSignature{good.With(signing.CosignCertificateAnnotation, "x")}, "refused",
+			"dev.sigstore.cosign/certificate"},
 		{"one unreadable, one good", []signing.CosignSignature{good.With(signing.CosignBundleAnnotation, "["), good}, "verified", "signature 2 of 2"},
 		{"none", nil, "refused", "holds no signature"},
 		{"too many", make([]signing.CosignSignature, maxSignatures+1), "refused", "201 signatures"},
@@ -86,7 +92,8 @@ func TestStoreFails(t *testing.T) {
 		{"malformed manifest", func(s *memoryStore) { s.failManifest = artifact.ErrMalformed }, "refused", "malformed"},
 		{"manifest beyond limits", func(s *memoryStore) { s.failManifest = artifact.ErrLimit }, "refused", "exceeds a limit"},
 		{"index", func(s *memoryStore) { s.manifest.MediaType = ocispec.MediaTypeImageIndex }, "refused", "media type"},
-		{"payload", func(s *memoryStore) { s.failBlob[s.manifest.Blobs[0].Digest] = down }, "undetermined", "signature 1 of 1: read the payload: the registry is down"},
+		{"payload", func(s *memoryStore) { s.failBlob[s.manifest.Blobs[0].Digest] = down }, "undetermined",
+			"signature 1 of 1: read the payload: the registry is down"},
 		{"payload beyond limits", func(s *memoryStore) { s.failBlob[s.manifest.Blobs[0].Digest] = artifact.ErrLimit }, "refused", "exceeds a limit"},
 		{"long payload", func(s *memoryStore) { s.manifest.Blobs[0].Size = maxPayloadBytes + 1 }, "refused", "the payload has"},
 		{"other size", func(s *memoryStore) { s.manifest.Blobs[0].Size++ }, "undetermined", "instead of"},
@@ -170,7 +177,9 @@ func TestAzureKeys(t *testing.T) {
 	} {
 		held := keyMap{{Name: "k", Version: "v"}: {Key: tt.key.Public(), ProviderType: azureKeyVault}}
 		v := must(New(t.Context(), parse(t, withPolicy(withKeys+withoutLog)), Options{Keys: providers{"keys": held}.keys}))(t)
-		s := signing.CosignSignature{Payload: payload, Annotations: map[string]string{signing.CosignSignatureAnnotation: base64.StdEncoding.EncodeToString(tt.raw)}}
+		s := signing.CosignSignature{Payload: payload, Annotations: map[string]string{
+			signing.CosignSignatureAnnotation: base64.StdEncoding.EncodeToString(tt.raw),
+		}}
 		if got, reason := outcome(verify(t.Context(), v, newStore(s))); got != tt.want {
 			t.Errorf("%s: %s: %s, want %s", name, got, reason, tt.want)
 		}

@@ -41,22 +41,22 @@ const again = "sign the image again with cosign; delete this artifact if it is n
 
 // signedLayer is one signature of a manifest, read but not yet judged.
 type signedLayer struct {
-	digest    digest.Digest
 	payload   []byte
-	encoded   string // the signature as in the annotation
 	signature []byte
 	chain     []*x509.Certificate // leaf first; none if a key signed
 	bundle    *bundle.RekorBundle // nil if it has none
 }
 
 // readManifest returns the layers of a signature manifest. See "Storage" in the signature specification.
-func readManifest(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor, store referrerstore.ReferrerStore) ([]ocispec.Descriptor, error) {
+func readManifest(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor,
+	store referrerstore.ReferrerStore) ([]ocispec.Descriptor, error) {
 	manifest, err := store.GetReferenceManifest(ctx, subject, desc)
 	if err != nil {
 		return nil, fmt.Errorf("read the signature's manifest: %w", err)
 	}
 	if manifest.MediaType != ocispec.MediaTypeImageManifest {
-		return nil, refuse(fmt.Sprintf("the signature's manifest is of the media type %q; only %s holds signatures", manifest.MediaType, ocispec.MediaTypeImageManifest), again)
+		return nil, refuse(fmt.Sprintf("the signature's manifest is of the media type %q; only %s holds signatures",
+			manifest.MediaType, ocispec.MediaTypeImageManifest), again)
 	}
 	switch n := len(manifest.Blobs); {
 	case n == 0:
@@ -87,7 +87,6 @@ func (r *layerReader) read(ctx context.Context, layer ocispec.Descriptor) (*sign
 	if err := layer.Digest.Validate(); err != nil {
 		return nil, refuse(fmt.Sprintf("the manifest names the payload %q: %v", layer.Digest, err), again)
 	}
-	s.digest = layer.Digest
 	payload, ok := r.payloads[layer.Digest]
 	if !ok {
 		if payload, err = r.store.GetBlobContent(ctx, r.subject, layer.Digest); err != nil {
@@ -113,12 +112,13 @@ func parseAnnotations(annotations map[string]string) (*signedLayer, error) {
 			return nil, fmt.Errorf("the annotation %s has %d bytes; more than %d are not accepted", key, n, maxAnnotationBytes)
 		}
 	}
-	s := &signedLayer{encoded: annotations[static.SignatureAnnotationKey]}
-	if s.encoded == "" {
+	encoded := annotations[static.SignatureAnnotationKey]
+	if encoded == "" {
 		return nil, fmt.Errorf("the layer has no annotation %s", static.SignatureAnnotationKey)
 	}
+	s := &signedLayer{}
 	var err error
-	if s.signature, err = base64.StdEncoding.DecodeString(s.encoded); err != nil {
+	if s.signature, err = base64.StdEncoding.DecodeString(encoded); err != nil {
 		return nil, fmt.Errorf("the annotation %s: %w", static.SignatureAnnotationKey, err)
 	}
 	if s.chain, err = parseChain(annotations); err != nil {

@@ -120,13 +120,16 @@ func readLogKeys(path string) (*cosign.TrustedTransparencyLogPubKeys, error) {
 	return &keys, nil
 }
 
-// materialOf returns the material in a trusted root.
+// materialOf returns the material in a trusted root. Intermediates are nil when there are none, so that those of a signature are used.
 func materialOf(trusted root.TrustedMaterial) material {
-	m := material{roots: x509.NewCertPool(), intermediates: x509.NewCertPool()}
+	m := material{roots: x509.NewCertPool()} // never nil, which would mean those of this machine
 	for _, authority := range trusted.FulcioCertificateAuthorities() {
 		if fulcio, ok := authority.(*root.FulcioCertificateAuthority); ok {
 			m.roots.AddCert(fulcio.Root)
 			for _, cert := range fulcio.Intermediates {
+				if m.intermediates == nil {
+					m.intermediates = x509.NewCertPool()
+				}
 				m.intermediates.AddCert(cert)
 			}
 		}

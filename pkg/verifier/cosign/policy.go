@@ -33,6 +33,14 @@ type trustPolicy struct {
 	given material         // what the environment gives instead of Sigstore's trust root
 }
 
+// String names the policy in messages.
+func (p *trustPolicy) String() string {
+	if p.name == "" {
+		return "the verifier"
+	}
+	return fmt.Sprintf("trust policy %q", p.name)
+}
+
 // parsePolicies reads the trust policies of p, and the keys that they name.
 func parsePolicies(ctx context.Context, p *parameters, o Options) ([]*trustPolicy, error) {
 	if len(p.TrustPolicies) == 0 {
@@ -127,7 +135,8 @@ func legacyPolicy(p *parameters, o Options) (*trustPolicy, error) {
 			return nil, err
 		}
 	} else {
-		o.Log.Warn("signatures of anybody with a certificate of Fulcio are accepted; say whose with trustPolicies, keyless", slog.String("verifier", p.Name))
+		o.Log.Warn("signatures of anybody with a certificate of Fulcio are accepted; say whose with trustPolicies, keyless",
+			slog.String("verifier", p.Name))
 	}
 	policy.given, err = environment(policy)
 	return policy, err

@@ -45,7 +45,8 @@ func TestExtensions(t *testing.T) {
 		good["keyInformation"].(map[string]any)["name"] != "key-0" || !strings.HasPrefix(good["signatureDigest"].(string), "sha256:") {
 		t.Errorf("%+v", good)
 	}
-	if bad["isSuccess"] != false || bad["bundleVerified"] != false || bad["summary"] != nil || !strings.Contains(bad["error"].(string), "was not made with the key keys/key-1/1") ||
+	if bad["isSuccess"] != false || bad["bundleVerified"] != false || bad["summary"] != nil || !strings.Contains(bad["error"].(string),
+		"was not made with the key keys/key-1/1") ||
 		bad["keyInformation"].(map[string]any)["provider"] != "keys" || bad["keyInformation"].(map[string]any)["version"] != "1" {
 		t.Errorf("%+v", bad)
 	}
@@ -72,7 +73,8 @@ func TestRefusalNamesAll(t *testing.T) {
 	hostile := sign(t, newKey(t)).With(signing.CosignCertificateAnnotation, "x\n\x00")
 	store := newStore(sign(t, newKey(t)), hostile)
 	result, err := verify(t.Context(), v, store)
-	if got, reason := outcome(result, err); got != "refused" || !strings.Contains(reason, "signature 1 of 2: it was not made") || !strings.Contains(reason, "; signature 2 of 2: the annotation") {
+	if got, reason := outcome(result, err); got != "refused" || !strings.Contains(reason,
+		"signature 1 of 2: it was not made") || !strings.Contains(reason, "; signature 2 of 2: the annotation") {
 		t.Errorf("%s: %s", got, reason)
 	}
 	if result.Remediation == "" || !strings.HasPrefix(result.Message, "signature refused: ") {

@@ -41,8 +41,10 @@ func TestBundle(t *testing.T) {
 	}{
 		{"good", good.With(signing.CosignBundleAnnotation, bundle), "verified", "the signature's bundle shows that it is in the transparency log"},
 		{"of another signature", logged(t, log, sign(t, key), now), "refused", "about another signature"},
-		{"of other content", good.With(signing.CosignBundleAnnotation, must(log.Bundle(must(key.SignPayload([]byte("{}")))(t), now))(t)), "refused", "about other content"},
-		{"of another key", good.With(signing.CosignBundleAnnotation, must(log.Bundle(withSigner(stranger, good), now))(t)), "refused", "about another key"},
+		{"of other content", good.With(signing.CosignBundleAnnotation, must(log.Bundle(must(key.SignPayload([]byte("{}")))(t), now))(t)),
+			"refused", "about other content"},
+		{"of another key", good.With(signing.CosignBundleAnnotation, must(log.Bundle(withSigner(stranger, good), now))(t)), "refused",
+			"about another key"},
 		{"of another log", logged(t, otherLog, good, now), "refused", "of a log that is not trusted"},
 		{"time changed", change(func(p map[string]any) { p["integratedTime"] = 1 }), "refused", "not the log's"},
 		{"index changed", change(func(p map[string]any) { p["logIndex"] = 8 }), "refused", "not the log's"},
@@ -133,7 +135,8 @@ func TestAskTheLog(t *testing.T) {
 		{"lies: of another log", entries(t, must(otherLog.Entry(good, now))(t)), "undetermined", "a log that is not trusted", 1},
 		{"lies: another time", entries(t, edited(func(e map[string]any) { e["integratedTime"] = 1 })), "undetermined", "not the log's", 1},
 		{"no proof", entries(t, edited(func(e map[string]any) { delete(e, "verification") })), "undetermined", "has no proof", 1},
-		{"no inclusion", entries(t, edited(func(e map[string]any) { delete(e["verification"].(map[string]any), "inclusionProof") })), "undetermined", "inclusion proof not provided", 1},
+		{"no inclusion", entries(t, edited(func(e map[string]any) { delete(e["verification"].(map[string]any), "inclusionProof") })),
+			"undetermined", "inclusion proof not provided", 1},
 		{"wrong inclusion", entries(t, edited(func(e map[string]any) {
 			e["verification"].(map[string]any)["inclusionProof"].(map[string]any)["rootHash"] = strings.Repeat("0", 64)
 		})), "undetermined", "verifying inclusion proof", 1},

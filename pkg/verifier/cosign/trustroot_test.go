@@ -109,7 +109,8 @@ func (f *fakeTUF) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestTrustRoot(t *testing.T) {
 	fulcio, log, key := newFulcio(t), must(signing.NewCosignLog())(t), newKey(t)
 	tuf := newTUF(t, fulcio, log)
-	o := Options{Keys: providers{"keys": holding(key.Public())}.keys, TrustRoot: NewTrustRoot(loopback(t), quiet()), Transport: loopback(t), Log: quiet()}
+	o := Options{Keys: providers{"keys": holding(key.Public())}.keys, TrustRoot: NewTrustRoot(loopback(t), quiet()), Transport: loopback(t),
+		Log: quiet()}
 	build := func(members string) *Verifier { return must(New(t.Context(), parse(t, withPolicy(members)), o))(t) }
 	byKey, keyless, offline := build(withKeys), build(withKeyless), build(withKeys+withoutLog)
 	bundled := newStore(logged(t, log, sign(t, key), time.Now()))
@@ -137,23 +138,41 @@ func TestTrustRoot(t *testing.T) {
 	if got, reason := outcome(verify(t.Context(), keyless, newStore(logged(t, log, sign(t, stranger), time.Now())))); got != "refused" {
 		t.Errorf("keyless, another authority: %s: %s", got, reason)
 	}
+	// The trust root has only the root; the authority between it and the signer comes with the signature.
+	if m := must(o.TrustRoot.get(t.Context()))(t); m.intermediates != nil {
+		t.Error("there are no intermediate authorities, and yet a pool for them")
+	}
 	if n := tuf.fetched.Load(); n != 1 {
 		t.Errorf("fetched %d times", n)
 	}
 }
 
-// What the environment gives of the material is used beside the trust root.
+// What the environment gives of the material is used instead of that of the trust root.
 func TestTrustRootAndEnvironment(t *testing.T) {
-	fulcio, log, ours := newFulcio(t), must(signing.NewCosignLog())(t), must(signing.NewCosignLog())(t)
+	fulcio, log := newFulcio(t), must(signing.NewCosignLog())(t)
+	ourFulcio, ourLog := newFulcio(t), must(signing.NewCosignLog())(t)
 	newTUF(t, fulcio, log)
-	trustLog(t, ours)
-	v := newVerifier(t, withPolicy(withKeyless))
-	s := sign(t, must(fulcio.Issue(identity, issuer, time.Now()))(t))
-	for log, want := range map[*signing.CosignLog]string{&ours: "verified", &log: "refused"} {
-		if got, reason := outcome(verify(t.Context(), v, newStore(logged(t, *log, s, time.Now())))); got != want {
-			t.Errorf("%s: %s, want %s", got, reason, want)
-		}
+	signed := func(f *signing.Fulcio, l signing.CosignLog) *memoryStore {
+		return newStore(logged(t, l, sign(t, must(f.Issue(identity, issuer, time.Now()))(t)), time.Now()))
 	}
+	t.Run("log", func(t *testing.T) {
+		trustLog(t, ourLog)
+		v := newVerifier(t, withPolicy(withKeyless))
+		for store, want := range map[*memoryStore]string{signed(fulcio, ourLog): "verified", signed(fulcio, log): "refused"} {
+			if got, reason := outcome(verify(t.Context(), v, store)); got != want {
+				t.Errorf("%s: %s, want %s", got, reason, want)
+			}
+		}
+	})
+	t.Run("authority", func(t *testing.T) {
+		trustFulcio(t, ourFulcio)
+		v := newVerifier(t, withPolicy(withKeyless))
+		for store, want := range map[*memoryStore]string{signed(ourFulcio, log): "verified", signed(fulcio, log): "refused"} {
+			if got, reason := outcome(verify(t.Context(), v, store)); got != want {
+				t.Errorf("%s: %s, want %s", got, reason, want)
+			}
+		}
+	})
 }
 
 // A trust root that cannot be read makes a verification undetermined, and the next one reads it again.
@@ -173,7 +192,8 @@ func TestTrustRootFails(t *testing.T) {
 			files := maps.Clone(tuf.files)
 			breaks(tuf)
 			v := newVerifier(t, withPolicy(withKeys), key)
-			if got, reason := outcome(verify(t.Context(), v, store)); got != "undetermined" || !strings.Contains(reason, "read Sigstore's trust root from http://127.0.0.1") {
+			if got, reason := outcome(verify(t.Context(), v, store)); got != "undetermined" || !strings.Contains(reason,
+				"read Sigstore's trust root from http://127.0.0.1") {
 				t.Errorf("%s: %s", got, reason)
 			}
 			tuf.status.Store(0)
@@ -212,7 +232,8 @@ func TestTrustRootIsRenewed(t *testing.T) {
 	clock := testclock.At(time.Now())
 	failed := make(chan string, 1)
 	trust := newTrustRoot(loopback(t), slog.New(slog.NewTextHandler(lines(failed), nil)), clock.Now)
-	v := must(New(t.Context(), parse(t, withPolicy(withKeys)), Options{Keys: providers{"keys": holding(key.Public())}.keys, TrustRoot: trust, Log: quiet()}))(t)
+	v := must(New(t.Context(), parse(t, withPolicy(withKeys)), Options{Keys: providers{"keys": holding(key.Public())}.keys, TrustRoot: trust,
+		Log: quiet()}))(t)
 	store := newStore(logged(t, log, sign(t, key), time.Now()))
 	expect := func(want string) {
 		t.Helper()

@@ -15,6 +15,7 @@ import (
 	"github.com/ratify-project/ratify/pkg/referrerstore"
 	"github.com/ratify-project/ratify/pkg/verifier"
 	"github.com/ratify-project/ratify/pkg/verifier/config"
+	"github.com/sigstore/cosign/v2/pkg/oci/static"
 )
 
 // Type is the name by which configurations ask for this verifier.
@@ -68,7 +69,9 @@ func New(ctx context.Context, cfg config.VerifierConfig, o Options) (*Verifier, 
 	if err != nil {
 		return nil, err
 	}
-	return &Verifier{name: p.Name, kind: p.Type, artifactTypes: p.artifactTypes, nested: p.NestedArtifactTypes, policies: policies, root: o.TrustRoot}, nil
+	return &Verifier{
+		name: p.Name, kind: p.Type, artifactTypes: p.artifactTypes, nested: p.NestedArtifactTypes, policies: policies, root: o.TrustRoot,
+	}, nil
 }
 
 // Name returns the verifier's name in the configuration.
@@ -128,18 +131,18 @@ func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc oc
 	if err != nil {
 		return "", nil, err
 	}
-	j := &judgement{policy: policy, subject: subjectDesc.Digest, material: func(ctx context.Context) (material, error) { return v.material(ctx, policy) }}
+	j := &judgement{policy: policy, subject: subjectDesc.Digest, material: v.material}
 	reader := &layerReader{subject: subject, store: store, payloads: make(map[digest.Digest][]byte)}
 	var signatures []tried
 	for _, layer := range layers {
 		if ctx.Err() != nil {
 			return "", nil, context.Cause(ctx)
 		}
-		t := tried{digest: layer.Digest}
+		t := tried{digest: layer.Digest, encoded: layer.Annotations[static.SignatureAnnotationKey]}
 		if s, err := reader.read(ctx, layer); err != nil {
 			t.attempts = []attempt{{err: err}}
 		} else {
-			t.encoded, t.attempts = s.encoded, j.try(ctx, s)
+			t.attempts = j.try(ctx, s)
 		}
 		signatures = append(signatures, t)
 	}
