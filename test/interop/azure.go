@@ -64,7 +64,10 @@ func azureSelfSigned(ctx context.Context, e *environment) error {
 	if err != nil {
 		return err
 	}
-	t := trust{policy: azurePolicy(scenario.Demo.Host + "/azure/net-monitor"), stores: map[string]string{"ca:wabbit-networks.io": wabbit.PEM() + other.PEM()}}
+	t := trust{
+		policy: azurePolicy(scenario.Demo.Host + "/azure/net-monitor"),
+		stores: map[string]string{"ca:wabbit-networks.io": wabbit.PEM() + other.PEM()},
+	}
 	// The store has both certificates, but only one subject is pinned.
 	if err := e.sign(ctx, "other", monitor, "--signature-format", "cose"); err != nil {
 		return err
@@ -177,7 +180,11 @@ func azureExpired(ctx context.Context, e *environment) error {
 			tsa      *signing.TSA
 			admitted bool
 			says     string
-		}{{"in-time", past, true, "CN=wabbit-networks.io"}, {"without-timestamp", nil, false, "no timestamp"}, {"strange-timestamp", strange, false, "certificate signed by unknown authority"}} {
+		}{
+			{"in-time", past, true, "CN=wabbit-networks.io"},
+			{"without-timestamp", nil, false, "no timestamp"},
+			{"strange-timestamp", strange, false, "certificate signed by unknown authority"},
+		} {
 			image, err := e.push(ctx, scenario.Demo, "azure/expired/"+c.name+"-"+strings.ToLower(mode))
 			if err != nil {
 				return err

@@ -36,8 +36,8 @@ func main() {
 
 // allRows are the rows of all files, in the order of the table.
 func allRows() []row {
-	return slices.Concat(alibabaRows, azureRows, skaRows, akeylessRows, ratifyDocsRows, trustRows, revocationRows, crowdRows, tenantRows, pluginRows,
-		registriesRows, cloudsRows)
+	return slices.Concat(alibabaRows, azureRows, skaRows, akeylessRows, ratifyDocsRows, trustRows, revocationRows, crowdRows,
+		tenantRows, cosignRows, pluginRows, registriesRows, cloudsRows)
 }
 
 func interop(ctx context.Context, t tools, only string) (err error) {

@@ -112,11 +112,14 @@ func ratifyManifests(ctx context.Context, e *environment) error {
 		return err
 	}
 	defer c.stop()
-	if err := c.applied(ctx, strings.NewReplacer("$CA", indent(root.PEM(), "      "), "$TSA", indent(tsaRoot.PEM(), "      "), "$INSTANCE", scenario.Demo.ID).
-		Replace(ratifySample)+clusterPolicy); err != nil {
+	fill := strings.NewReplacer("$CA", indent(root.PEM(), "      "), "$TSA", indent(tsaRoot.PEM(), "      "), "$INSTANCE", scenario.Demo.ID)
+	if err := c.applied(ctx, fill.Replace(ratifySample)+clusterPolicy); err != nil {
 		return err
 	}
-	t := trust{policy: everywhere("strict", "ca:ca-certs", "tsa:tsa-certs"), stores: map[string]string{"ca:ca-certs": root.PEM(), "tsa:tsa-certs": tsaRoot.PEM()}}
+	t := trust{
+		policy: everywhere("strict", "ca:ca-certs", "tsa:tsa-certs"),
+		stores: map[string]string{"ca:ca-certs": root.PEM(), "tsa:tsa-certs": tsaRoot.PEM()},
+	}
 	image, err := e.push(ctx, scenario.Demo, "docs/timestamped")
 	if err != nil {
 		return err
