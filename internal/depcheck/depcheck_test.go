@@ -25,6 +25,7 @@ type rule struct {
 var rules = []rule{
 	{"internal/", nil, []string{"github.com/ratify-project/", "k8s.io/", "sigs.k8s.io/", "oras.land/"}},
 	{"pkg/alibabacloud/", []string{"internal/"}, []string{"github.com/ratify-project/", "k8s.io/", "sigs.k8s.io/", "oras.land/"}},
+	{"pkg/authprovider/k8secrets", []string{"internal/", "pkg/authprovider"}, nil},
 	{"pkg/authprovider", []string{"internal/", "pkg/alibabacloud/"}, []string{"k8s.io/", "sigs.k8s.io/"}},
 	{"pkg/keymanagementprovider/", []string{"internal/", "pkg/alibabacloud/kms"}, nil},
 	{"pkg/referrerstore", []string{"internal/", "pkg/authprovider"}, nil},

@@ -18,7 +18,6 @@ import (
 	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
 	policyconfig "github.com/ratify-project/ratify/pkg/policyprovider/config"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
-	"github.com/ratify-project/ratify/pkg/utils"
 	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
 )
 
@@ -138,29 +137,6 @@ func (c *Config) validate() error {
 		return fmt.Errorf("logger.formatter is %q: it must be text, json or logstash", c.Logger.Formatter)
 	}
 	return nil
-}
-
-// files returns the files and directories whose content belongs to the configuration: CAs of registries, a Rego policy, and the
-// certificates of Notation verifiers.
-func (c *Config) files() []string {
-	var files []string
-	for _, entry := range c.Store.Stores {
-		if bundle, ok := entry["caBundle"].(string); ok && !strings.Contains(bundle, "-----BEGIN") { // else it is the certificates
-			files = append(files, strings.TrimSpace(bundle))
-		}
-	}
-	if path, ok := c.Policy.PolicyPlugin["policyPath"].(string); ok {
-		files = append(files, path)
-	}
-	for _, entry := range c.Verifier.Verifiers {
-		paths, _ := entry["verificationCerts"].([]any)
-		for _, path := range paths {
-			if path, ok := path.(string); ok {
-				files = append(files, utils.ReplaceHomeShortcut(path))
-			}
-		}
-	}
-	return files
 }
 
 // milliseconds returns a timeout of the executor's configuration, zero if it is not set.

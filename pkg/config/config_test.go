@@ -230,13 +230,15 @@ func TestPaths(t *testing.T) {
 
 func TestFilesAreAllThatTheConfigurationNames(t *testing.T) {
 	c, err := Parse("config.json", []byte(`{
-	  "store": {"plugins": [{"name": "oras", "caBundle": " /etc/ca.crt "}, {"name": "oras", "caBundle": "-----BEGIN CERTIFICATE-----"}]},
+	  "store": {"plugins": [{"name": "oras", "caBundle": " /etc/ca.crt "}, {"name": "oras", "caBundle": "-----BEGIN CERTIFICATE-----",
+	    "registries": [{"host": "a", "caBundle": "/etc/a.crt"}, {"host": "b", "caBundle": 7}, "c"]}]},
 	  "policy": {"plugin": {"name": "regopolicy", "policyPath": "/etc/policy.rego"}},
-	  "verifier": {"plugins": [{"name": "notation", "verificationCerts": ["/etc/certs", 7]}]}}`), discard)
+	  "verifier": {"plugins": [{"name": "notation", "verificationCerts": ["/etc/certs", 7]},
+	    {"name": "cosign", "key": "/etc/cosign.pub", "trustPolicies": [{"keys": [{"provider": "kmp"}, {"file": "/etc/a.pub"}]}, {"keys": "x"}]}]}}`), discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"/etc/ca.crt", "/etc/policy.rego", "/etc/certs"}
+	want := []string{"/etc/ca.crt", "/etc/a.crt", "/etc/policy.rego", "/etc/certs", "/etc/cosign.pub", "/etc/a.pub"}
 	if got := c.files(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
