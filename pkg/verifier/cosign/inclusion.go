@@ -17,6 +17,7 @@ import (
 	"github.com/sigstore/cosign/v2/pkg/cosign"
 	"github.com/sigstore/cosign/v2/pkg/cosign/bundle"
 	"github.com/sigstore/rekor/pkg/generated/models"
+	"github.com/sigstore/sigstore-go/pkg/root"
 )
 
 // loggedEntry is what an entry of a transparency log says about a signature; the types hashedrekord and rekord have it in the same places.
@@ -39,7 +40,7 @@ type loggedEntry struct {
 }
 
 // checkBundle returns an error unless the bundle is a trusted log's promise about this signature, made with the key (or certificate) in keyPEM.
-func checkBundle(b *bundle.RekorBundle, s *signedLayer, keyPEM []byte, logs *cosign.TrustedTransparencyLogPubKeys) error {
+func checkBundle(b *bundle.RekorBundle, s *signedLayer, keyPEM []byte, logs map[string]*root.TransparencyLog) error {
 	body, ok := b.Payload.Body.(string)
 	if !ok {
 		return errors.New("it has no entry")
@@ -66,9 +67,10 @@ func checkBundle(b *bundle.RekorBundle, s *signedLayer, keyPEM []byte, logs *cos
 	if ours, _ := pem.Decode(keyPEM); logged == nil || ours == nil || !bytes.Equal(logged.Bytes, ours.Bytes) {
 		return errors.New("its entry is about another key or certificate")
 	}
-	key, ok := logs.Keys[b.Payload.LogID]
+	at := time.Unix(b.Payload.IntegratedTime, 0)
+	key, ok := keysAt(logs, at).Keys[b.Payload.LogID]
 	if !ok {
-		return fmt.Errorf("it is of a log that is not trusted, %q", b.Payload.LogID)
+		return fmt.Errorf("it is of a log that is not trusted for entries of %s, %q", stamp(at), b.Payload.LogID)
 	}
 	public, ok := key.PubKey.(*ecdsa.PublicKey)
 	if !ok {
@@ -82,7 +84,7 @@ func checkBundle(b *bundle.RekorBundle, s *signedLayer, keyPEM []byte, logs *cos
 
 // checkEntry returns when a log that was asked took in this signature, or an error unless the entry proves that it did.
 func checkEntry(ctx context.Context, entry models.LogEntryAnon, s *signedLayer, keyPEM []byte,
-	logs *cosign.TrustedTransparencyLogPubKeys) (time.Time, error) {
+	logs map[string]*root.TransparencyLog) (time.Time, error) {
 	if err := entry.Validate(strfmt.Default); err != nil {
 		return time.Time{}, err
 	}
@@ -93,19 +95,19 @@ func checkEntry(ctx context.Context, entry models.LogEntryAnon, s *signedLayer, 
 	if err := checkBundle(b, s, keyPEM, logs); err != nil {
 		return time.Time{}, err
 	}
-	// VerifyTLogEntryOffline wants all of them to be of one kind.
-	only := cosign.NewTrustedTransparencyLogPubKeys()
-	only.Keys[b.Payload.LogID] = logs.Keys[b.Payload.LogID]
-	if err := cosign.VerifyTLogEntryOffline(ctx, &entry, &only, nil); err != nil {
+	at := time.Unix(b.Payload.IntegratedTime, 0)
+	// VerifyTLogEntryOffline wants the keys of all logs to be of one kind.
+	only := map[string]*root.TransparencyLog{b.Payload.LogID: logs[b.Payload.LogID]}
+	if err := cosign.VerifyTLogEntryOffline(ctx, &entry, keysAt(only, at), nil); err != nil {
 		return time.Time{}, err
 	}
-	return time.Unix(b.Payload.IntegratedTime, 0), nil
+	return at, nil
 }
 
 // included returns when the transparency log took in a signature, and whether that is known from the signature's bundle, without asking. It
 // returns a refusal when the signature is not in the log, and any other error when the log, asked, did not give an answer that proves something.
 func (l *transparencyLog) included(ctx context.Context, s *signedLayer, keyPEM []byte,
-	logs *cosign.TrustedTransparencyLogPubKeys) (at time.Time, offline bool, err error) {
+	logs map[string]*root.TransparencyLog) (at time.Time, offline bool, err error) {
 	if s.bundle != nil {
 		if err := checkBundle(s.bundle, s, keyPEM, logs); err != nil {
 			return at, true, refuse("the transparency log's bundle does not fit the signature: "+err.Error(), "sign the image again")

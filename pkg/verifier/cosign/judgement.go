@@ -91,10 +91,11 @@ func (j *judgement) tryCertificate(ctx context.Context, s *signedLayer) (a attem
 	return a
 }
 
-// checkCertificate returns what verifies signatures of a certificate that a trusted authority issued to one of the policy's identities. It does not
-// look at its time, which the transparency log tells.
+// checkCertificate returns what verifies signatures of a certificate that a trusted authority issued to one of the policy's identities. Whether it
+// was valid when it signed is told by the transparency log, later; authorities and certificate transparency logs must count when it was issued.
 func (j *judgement) checkCertificate(chain []*x509.Certificate, m material) (signature.Verifier, error) {
-	intermediates := m.intermediates
+	issued := chain[0].NotBefore
+	roots, intermediates := m.certificatesAt(issued)
 	if intermediates == nil {
 		intermediates = x509.NewCertPool()
 		for _, cert := range chain[1:] {
@@ -102,7 +103,7 @@ func (j *judgement) checkCertificate(chain []*x509.Certificate, m material) (sig
 		}
 	}
 	return cosign.ValidateAndUnpackCertWithIntermediates(chain[0], &cosign.CheckOpts{
-		RootCerts: m.roots, Identities: j.policy.identities, IgnoreSCT: !j.policy.ctLog, CTLogPubKeys: m.ctLog,
+		RootCerts: roots, Identities: j.policy.identities, IgnoreSCT: !j.policy.ctLog, CTLogPubKeys: keysAt(m.ctLogs, issued),
 	}, intermediates)
 }
 

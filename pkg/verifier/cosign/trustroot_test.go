@@ -39,8 +39,13 @@ type fakeTUF struct {
 
 func newTUF(t testing.TB, fulcio *signing.Fulcio, log signing.CosignLog) *fakeTUF {
 	t.Helper()
+	return newTUFOf(t, trustedRoot(t, fulcio, log, periods{}))
+}
+
+// newTUFOf returns a repository with this trusted root.
+func newTUFOf(t testing.TB, trusted []byte) *fakeTUF {
+	t.Helper()
 	tuf := &fakeTUF{files: make(map[string][]byte)}
-	trusted := trustedRoot(t, fulcio, log)
 	hash := sha256.Sum256(trusted)
 	tuf.target = "/targets/" + hex.EncodeToString(hash[:]) + ".trusted_root.json"
 	tuf.files[tuf.target] = trusted
@@ -73,20 +78,32 @@ func newTUF(t testing.TB, fulcio *signing.Fulcio, log signing.CosignLog) *fakeTU
 	return tuf
 }
 
-func trustedRoot(t testing.TB, fulcio *signing.Fulcio, log signing.CosignLog) []byte {
+// period is the time in which a trust root trusts something; the zero period begins a year ago and does not end.
+type period struct{ start, end time.Time }
+
+type periods struct{ authority, ctLog, rekor period }
+
+func (p period) begin() time.Time {
+	if p.start.IsZero() {
+		return time.Now().AddDate(-1, 0, 0)
+	}
+	return p.start
+}
+
+func trustedRoot(t testing.TB, fulcio *signing.Fulcio, log signing.CosignLog, during periods) []byte {
 	t.Helper()
 	authority := must(pemfile.Certificates([]byte(fulcio.PEM())))(t)[0]
 	ctLog := must(pemfile.PublicKeys([]byte(must(fulcio.LogPEM())(t))))(t)[0]
-	logOf := func(key crypto.PublicKey) map[string]*root.TransparencyLog {
+	logOf := func(key crypto.PublicKey, during period) map[string]*root.TransparencyLog {
 		id := must(cosign.GetTransparencyLogID(key))(t)
 		return map[string]*root.TransparencyLog{id: {
-			BaseURL: "https://log.example.com", ID: must(hex.DecodeString(id))(t), ValidityPeriodStart: time.Now().AddDate(-1, 0, 0),
+			BaseURL: "https://log.example.com", ID: must(hex.DecodeString(id))(t), ValidityPeriodStart: during.begin(), ValidityPeriodEnd: during.end,
 			HashFunc: crypto.SHA256, PublicKey: key, SignatureHashFunc: crypto.SHA256,
 		}}
 	}
 	trusted := must(root.NewTrustedRoot(root.TrustedRootMediaType01, []root.CertificateAuthority{&root.FulcioCertificateAuthority{
-		Root: authority, ValidityPeriodStart: authority.NotBefore, URI: "https://fulcio.example.com",
-	}}, logOf(ctLog), nil, logOf(log.Public())))(t)
+		Root: authority, ValidityPeriodStart: during.authority.begin(), ValidityPeriodEnd: during.authority.end, URI: "https://fulcio.example.com",
+	}}, logOf(ctLog, during.ctLog), nil, logOf(log.Public(), during.rekor)))(t)
 	return must(json.Marshal(trusted))(t)
 }
 
@@ -139,11 +156,48 @@ func TestTrustRoot(t *testing.T) {
 		t.Errorf("keyless, another authority: %s: %s", got, reason)
 	}
 	// The trust root has only the root; the authority between it and the signer comes with the signature.
-	if m := must(o.TrustRoot.get(t.Context()))(t); m.intermediates != nil {
+	if _, intermediates := must(o.TrustRoot.get(t.Context()))(t).certificatesAt(time.Now()); intermediates != nil {
 		t.Error("there are no intermediate authorities, and yet a pool for them")
 	}
 	if n := tuf.fetched.Load(); n != 1 {
 		t.Errorf("fetched %d times", n)
+	}
+}
+
+// A trust root says from when to when each authority and log is trusted: what is retired vouches for what it did before, and for nothing later.
+func TestTrustRootPeriods(t *testing.T) {
+	fulcio, log := newFulcio(t), must(signing.NewCosignLog())(t)
+	issued := time.Now().Add(-time.Hour)
+	signer := must(fulcio.Issue(identity, issuer, issued))(t)
+	s := sign(t, signer)
+	bundled := logged(t, log, s, issued.Add(time.Minute))
+	rekor := newRekor(t, entries(t, must(log.Entry(s, issued.Add(time.Minute)))(t)))
+	retiredSince := period{end: issued.Add(30 * time.Minute)}
+	retiredBefore := period{end: issued.Add(-time.Minute)}
+	later := period{start: issued.Add(30 * time.Minute)}
+	for name, tt := range map[string]struct {
+		during periods
+		want   string
+		asked  string // when the log is asked
+		reason string
+	}{
+		"all retired since":       {periods{retiredSince, retiredSince, retiredSince}, "verified", "verified", ""},
+		"authority retired":       {periods{authority: retiredBefore}, "refused", "refused", "unknown authority"},
+		"authority not yet there": {periods{authority: later}, "refused", "refused", "unknown authority"},
+		"certificate log retired": {periods{ctLog: retiredBefore}, "refused", "refused", "CTFE keys"},
+		"certificate log later":   {periods{ctLog: later}, "refused", "refused", "CTFE keys"},
+		"log retired":             {periods{rekor: retiredBefore}, "refused", "undetermined", "not trusted for entries of"},
+		"log later":               {periods{rekor: later}, "refused", "undetermined", "not trusted for entries of"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			newTUFOf(t, trustedRoot(t, fulcio, log, tt.during))
+			v := newVerifier(t, withPolicy(withKeyless+`,"rekorURL":"`+rekor.url+`"`))
+			for want, signature := range map[*string]signing.CosignSignature{&tt.want: bundled, &tt.asked: s} {
+				if got, reason := outcome(verify(t.Context(), v, newStore(signature))); got != *want || !strings.Contains(reason, tt.reason) {
+					t.Errorf("%s: %s; want %s: %s", got, reason, *want, tt.reason)
+				}
+			}
+		})
 	}
 }
 
