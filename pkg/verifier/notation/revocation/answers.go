@@ -3,6 +3,7 @@ package revocation
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -29,22 +31,25 @@ const (
 )
 
 // answers is the transport of OCSP questions. It remembers what responders said about a certificate, asks again after maxAnswerAge, and goes by
-// the old answer until its nextUpdate when they do not answer.
+// the old answer until its nextUpdate when they do not answer, or with an older one.
 type answers struct {
 	next  http.RoundTripper
 	calls *flight.Group[answer]
-	kept  *lru.Cache[string, answer]
 	now   func() time.Time
+
+	mu   sync.Mutex // held where what is kept is looked at and replaced
+	kept *lru.Cache[string, answer]
 }
 
 // answer is an HTTP response that was read.
 type answer struct {
 	status   int
-	header   http.Header
+	location string // where the question is sent on to
 	body     []byte
 	signed   bool      // by the authority or on its behalf, and about the certificate in question
+	made     time.Time // thisUpdate
 	askAgain time.Time // zero for what is not kept
-	ends     time.Time
+	ends     time.Time // nextUpdate
 }
 
 func newAnswers(next http.RoundTripper, now func() time.Time) (*answers, error) {
@@ -52,7 +57,7 @@ func newAnswers(next http.RoundTripper, now func() time.Time) (*answers, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &answers{next, flight.New[answer](ocspTimeout), kept, now}, nil
+	return &answers{next: next, calls: flight.New[answer](ocspTimeout), now: now, kept: kept}, nil
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -66,10 +71,10 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	cert, issuer := about(r, question)
-	key := r.Method + r.URL.String() + "\n" + string(question)
-	if issuer != nil {
-		key += string(issuer.Raw) // the question has no more of it than hashes by SHA-1
+	if cert == nil { // a responder may send a POST on as a GET, which has no question
+		return nil, fmt.Errorf("%s is not told which certificate the question is about, so that its answer could not be checked", r.URL.Host)
 	}
+	key := answerKey(r, question, cert, issuer)
 	held, ok := a.kept.Get(key)
 	if now := a.now(); ok && now.After(held.ends) {
 		ok = false
@@ -81,6 +86,9 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	got, err := a.calls.Do(ctx, key, func(ctx context.Context) (answer, error) { return a.ask(ctx, r, question, key, cert, issuer) })
 	switch {
 	case ok && !got.signed:
+		if r.Context().Err() == nil {
+			a.postpone(key, held)
+		}
 		return held.response(r), nil
 	case err != nil:
 		return nil, err
@@ -88,7 +96,18 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return got.response(r), nil
 }
 
-// ask asks the responder and keeps its answer if it is one about cert.
+// answerKey tells questions apart by all that their answers are checked against. It is a digest, for addresses and certificates are as long as
+// their makers like.
+func answerKey(r *http.Request, question []byte, cert, issuer *x509.Certificate) string {
+	h := sha256.New()
+	for _, part := range [][]byte{[]byte(r.Method), []byte(r.URL.String()), question, cert.Raw, issuer.Raw} {
+		fmt.Fprintf(h, "%d ", len(part))
+		h.Write(part)
+	}
+	return string(h.Sum(nil))
+}
+
+// ask asks the responder, and returns its answer or the newer one that is held.
 func (a *answers) ask(ctx context.Context, r *http.Request, question []byte, key string, cert, issuer *x509.Certificate) (answer, error) {
 	r = r.Clone(ctx)
 	if question != nil {
@@ -106,10 +125,10 @@ func (a *answers) ask(ctx context.Context, r *http.Request, question []byte, key
 	if len(body) > maxAnswerBytes {
 		return answer{}, fmt.Errorf("the answer is larger than %d bytes", maxAnswerBytes)
 	}
-	got := answer{status: response.StatusCode, header: response.Header, body: body}
-	if cert == nil || got.status != http.StatusOK {
-		return got, nil
+	if response.StatusCode != http.StatusOK {
+		return answer{status: response.StatusCode, location: response.Header.Get("Location"), body: body}, nil
 	}
+	got := answer{status: response.StatusCode, body: body}
 	parsed, err := ocsp.ParseResponseForCert(body, cert, issuer)
 	if err != nil {
 		return got, nil // notation-core-go finds the same, and says so
@@ -118,23 +137,59 @@ func (a *answers) ask(ctx context.Context, r *http.Request, question []byte, key
 	if err := mayAnswer(parsed.Certificate, issuer, now); err != nil {
 		return answer{}, err
 	}
-	got.signed, got.ends = now.Before(parsed.NextUpdate), parsed.NextUpdate
-	if got.signed && parsed.Status != ocsp.Unknown && !now.Add(clockSkew).Before(parsed.ThisUpdate) {
-		got.askAgain = now.Add(min(maxAnswerAge, parsed.NextUpdate.Sub(now)))
-		a.kept.Add(key, got)
+	if !now.Before(parsed.NextUpdate) {
+		return got, nil // notation-core-go refuses it
 	}
-	return got, nil
+	got.signed, got.made, got.ends = true, parsed.ThisUpdate, parsed.NextUpdate
+	if parsed.Status != ocsp.Unknown && !now.Add(clockSkew).Before(parsed.ThisUpdate) {
+		got.askAgain = now.Add(min(maxAnswerAge, parsed.NextUpdate.Sub(now)))
+	}
+	return a.keep(key, got), nil
 }
 
-// about returns the certificate of the request's chain that the question is about, and its issuer; nil if it is about none.
+// keep remembers a signed answer, if it is one to be kept, and returns the one to go by: a newer one that is held stays.
+func (a *answers) keep(key string, got answer) answer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	if held, ok := a.kept.Peek(key); ok && got.made.Before(held.made) && now.Before(held.ends) {
+		held.askAgain = now.Add(maxAnswerAge)
+		got = held
+	}
+	if !got.askAgain.IsZero() {
+		a.kept.Add(key, got)
+	}
+	return got
+}
+
+// postpone leaves a responder that did not answer alone for retryAfter: admissions must not wait for it one after the other.
+func (a *answers) postpone(key string, held answer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if current, ok := a.kept.Peek(key); ok && current.askAgain.Equal(held.askAgain) { // else it has answered meanwhile
+		held.askAgain = a.now().Add(retryAfter)
+		a.kept.Add(key, held)
+	}
+}
+
+// about returns the certificate of the request's chain that the question is about, and its issuer; nil if it is about none. A question that is
+// sent on to another address is still the one that was put first.
 func about(r *http.Request, question []byte) (cert, issuer *x509.Certificate) {
+	first := r
+	for first.Response != nil && first.Response.Request != nil {
+		first = first.Response.Request
+	}
 	chain := chainOf(r.Context())
 	for i := range len(chain) - 1 {
 		der, err := ocsp.CreateRequest(chain[i], chain[i+1], nil)
 		if err != nil {
 			continue
 		}
-		if bytes.Equal(question, der) || question == nil && strings.HasSuffix(r.URL.Path, "/"+base64.StdEncoding.EncodeToString(der)) {
+		asked := bytes.Equal(question, der)
+		if first.Method == http.MethodGet {
+			asked = strings.HasSuffix(first.URL.Path, "/"+base64.StdEncoding.EncodeToString(der))
+		}
+		if asked {
 			return chain[i], chain[i+1]
 		}
 	}
@@ -157,9 +212,13 @@ func mayAnswer(responder, issuer *x509.Certificate, now time.Time) error {
 }
 
 func (a answer) response(r *http.Request) *http.Response {
+	header := make(http.Header)
+	if a.location != "" {
+		header.Set("Location", a.location)
+	}
 	return &http.Response{
 		Status: fmt.Sprintf("%d %s", a.status, http.StatusText(a.status)), StatusCode: a.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: a.header.Clone(), Body: io.NopCloser(bytes.NewReader(a.body)), ContentLength: int64(len(a.body)), Request: r,
+		Header: header, Body: io.NopCloser(bytes.NewReader(a.body)), ContentLength: int64(len(a.body)), Request: r,
 	}
 }

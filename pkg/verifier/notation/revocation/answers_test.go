@@ -189,3 +189,79 @@ func TestPost(t *testing.T) {
 	}
 	w.expectAsked(t, 1)
 }
+
+// A question may be sent on to another address; who may answer is the same there.
+func TestAnswerFromElsewhere(t *testing.T) {
+	w := newWorld(t, "")
+	leaf := w.byOCSP(t)
+	about := func(signer signing.Identity) []byte {
+		template := ocsp.Response{SerialNumber: leaf.Certificate().SerialNumber, ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour)}
+		if signer.Certificate() != w.root.Certificate() {
+			template.Certificate = signer.Certificate()
+		}
+		return must(ocsp.CreateResponse(w.root.Certificate(), signer.Certificate(), template, signer.Key))(t)
+	}
+	for name, tt := range map[string]struct {
+		signer signing.Identity
+		want   result.Result
+		words  string
+	}{
+		"of the authority": {w.root, result.ResultOK, ""},
+		"of the signer":    {leaf, result.ResultUnknown, "not for that"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.restart(t, "")
+			answer := about(tt.signer)
+			w.responder.SetFault(func(rw http.ResponseWriter, r *http.Request) bool {
+				if strings.HasPrefix(r.URL.Path, "/ocsp") {
+					http.Redirect(rw, r, "/elsewhere", http.StatusFound)
+					return true
+				}
+				return says(answer)(rw, r)
+			})
+			w.expect(t, leaf, tt.want, tt.words)
+		})
+	}
+}
+
+// What was said before the answer that is held, and is put into the responder's place, changes nothing.
+func TestOlderAnswerDoesNotReplaceNewer(t *testing.T) {
+	w := newWorld(t, "")
+	leaf := w.byOCSP(t)
+	older := func(status int) []byte {
+		return must(ocsp.CreateResponse(w.root.Certificate(), w.root.Certificate(), ocsp.Response{SerialNumber: leaf.Certificate().SerialNumber,
+			Status: status, ThisUpdate: time.Now().Add(-2 * time.Hour), NextUpdate: time.Now().Add(24 * time.Hour)}, w.root.Key))(t)
+	}
+	w.responder.Revoke(leaf.Certificate())
+	w.expect(t, leaf, result.ResultRevoked)
+	for name, answer := range map[string][]byte{"good": older(ocsp.Good), "unknown": older(ocsp.Unknown)} {
+		t.Run(name, func(t *testing.T) {
+			w.responder.SetFault(says(answer))
+			w.clock.Advance(maxAnswerAge)
+			before := w.responder.Asked()
+			for range 2 {
+				w.expect(t, leaf, result.ResultRevoked)
+			}
+			if got := w.responder.Asked() - before; got != 1 {
+				t.Errorf("the responder was asked %d times, want once", got)
+			}
+		})
+	}
+}
+
+// A responder that is down for hours is not waited for by each admission.
+func TestResponderThatIsDownIsLeftAlone(t *testing.T) {
+	w := newWorld(t, "")
+	leaf := w.byOCSP(t)
+	w.expect(t, leaf, result.ResultOK)
+	w.responder.SetFault(down)
+	w.clock.Advance(maxAnswerAge)
+	for range 3 {
+		w.expect(t, leaf, result.ResultOK)
+	}
+	w.expectAsked(t, 2)
+	w.responder.SetFault(nil)
+	w.responder.Revoke(leaf.Certificate())
+	w.clock.Advance(retryAfter)
+	w.expect(t, leaf, result.ResultRevoked)
+}

@@ -1,24 +1,30 @@
 package revocation
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/notaryproject/notation-core-go/revocation"
 	"github.com/notaryproject/notation-core-go/revocation/purpose"
-	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
 )
 
 const (
-	// fetchers bounds the lists that are fetched at the same time when nobody waits for them.
+	// fetchers bounds the lists that are fetched ahead at the same time, by all calls of Prefetch together, and those that Run renews.
 	fetchers = 4
+
+	// prefetchTimeout bounds one call of Prefetch: tenants name lists, too, and servers that hang must not pile up calls.
+	prefetchTimeout = time.Minute
 
 	// checkEvery is how often Run looks for lists that are to be renewed.
 	checkEvery = time.Minute
@@ -43,6 +49,7 @@ type Options struct {
 type Checker struct {
 	signing, timestamping revocation.Validator
 	lists                 *lists
+	prefetches            *semaphore.Weighted
 }
 
 // New returns a Checker.
@@ -69,7 +76,7 @@ func New(o Options) (*Checker, error) {
 	}
 	ocspClient := *client
 	ocspClient.Transport = answers
-	c := &Checker{lists: lists}
+	c := &Checker{lists: lists, prefetches: semaphore.NewWeighted(fetchers)}
 	for to, use := range map[*revocation.Validator]purpose.Purpose{&c.signing: purpose.CodeSigning, &c.timestamping: purpose.Timestamping} {
 		inner, err := revocation.NewWithOptions(revocation.Options{OCSPHTTPClient: &ocspClient, CRLFetcher: lists, CertChainPurpose: use})
 		if err != nil {
@@ -86,11 +93,35 @@ func (c *Checker) Signing() revocation.Validator { return c.signing }
 // Timestamping returns the check of the certificates of timestamping authorities.
 func (c *Checker) Timestamping() revocation.Validator { return c.timestamping }
 
-// Prefetch fetches, in the background, the revocation lists that certs name and that are not held yet. What fails is logged, and fetched again
-// when it is needed.
+// Prefetch fetches, in the background and for a minute at most, the revocation lists that certs name and that are not held yet. What fails is
+// logged, and fetched again when it is needed; so is what is beyond the first maxLists certificates that name any.
 func (c *Checker) Prefetch(ctx context.Context, certs []*x509.Certificate) {
+	if !slices.ContainsFunc(certs, func(cert *x509.Certificate) bool { return len(cert.CRLDistributionPoints) > 0 }) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(flight.Detach(ctx), prefetchTimeout)
+	go func() {
+		defer cancel()
+		each(ctx, c.prefetches, listsOf(ctx, certs), func(ctx context.Context, key listKey, issuer *x509.Certificate) {
+			if _, err := c.lists.load(ctx, key, issuer); err != nil {
+				c.lists.log.Warn("revocation list cannot be fetched ahead; it is tried again when it is needed", "url", key.url, "error", err)
+			}
+		})
+	}()
+}
+
+// listsOf returns the lists that certs name, with the authorities whose they are.
+func listsOf(ctx context.Context, certs []*x509.Certificate) map[listKey]*x509.Certificate {
 	wanted := make(map[listKey]*x509.Certificate)
+	naming := 0
 	for _, cert := range certs {
+		if len(cert.CRLDistributionPoints) == 0 {
+			continue
+		}
+		// Among very many certificates of one name the search takes long, for each signature is checked.
+		if naming++; naming > maxLists || ctx.Err() != nil {
+			break
+		}
 		issuer := issuerAmong(certs, cert)
 		for _, url := range cert.CRLDistributionPoints {
 			key := listKey{url: url}
@@ -102,20 +133,13 @@ func (c *Checker) Prefetch(ctx context.Context, certs []*x509.Certificate) {
 			}
 		}
 	}
-	if len(wanted) == 0 {
-		return
-	}
-	go each(flight.Detach(ctx), wanted, func(ctx context.Context, key listKey, issuer *x509.Certificate) {
-		if _, err := c.lists.load(ctx, key, issuer); err != nil {
-			c.lists.log.Warn("revocation list cannot be fetched ahead; it is tried again when it is needed", "url", key.url, "error", err)
-		}
-	})
+	return wanted
 }
 
 // issuerAmong returns the certificate that issued cert, which may be cert itself, or nil if it is not among certs.
 func issuerAmong(certs []*x509.Certificate, cert *x509.Certificate) *x509.Certificate {
 	for _, issuer := range certs {
-		if cert.CheckSignatureFrom(issuer) == nil {
+		if bytes.Equal(cert.RawIssuer, issuer.RawSubject) && cert.CheckSignatureFrom(issuer) == nil {
 			return issuer
 		}
 	}
@@ -125,6 +149,7 @@ func issuerAmong(certs []*x509.Certificate, cert *x509.Certificate) *x509.Certif
 // Run renews the lists in memory until ctx ends, so that admissions do not wait for lists and go by none older than refreshAfter, unless
 // their authorities do not answer. Without it, lists are renewed when they are used.
 func (c *Checker) Run(ctx context.Context) error {
+	slots := semaphore.NewWeighted(fetchers)
 	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()
 	for {
@@ -132,19 +157,22 @@ func (c *Checker) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			each(ctx, c.lists.memory.claimDue(c.lists.now()), c.lists.renew)
+			each(ctx, slots, c.lists.memory.claimDue(c.lists.now()), c.lists.renew)
 		}
 	}
 }
 
-func each(ctx context.Context, keys map[listKey]*x509.Certificate, do func(context.Context, listKey, *x509.Certificate)) {
-	var group errgroup.Group
-	group.SetLimit(fetchers)
+// each does something with each key, as slots are free, and returns when all of it is done. It begins nothing more when ctx has ended.
+func each(ctx context.Context, slots *semaphore.Weighted, keys map[listKey]*x509.Certificate, do func(context.Context, listKey, *x509.Certificate)) {
+	var group sync.WaitGroup
+	defer group.Wait()
 	for key, issuer := range keys {
-		group.Go(func() error {
+		if slots.Acquire(ctx, 1) != nil {
+			return
+		}
+		group.Go(func() {
+			defer slots.Release(1)
 			do(ctx, key, issuer)
-			return nil
 		})
 	}
-	_ = group.Wait() // no error: each was logged
 }

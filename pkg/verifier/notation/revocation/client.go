@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/httplimit"
 )
 
 const (
@@ -54,28 +55,14 @@ func refuseInstanceServices(_, address string, _ syscall.RawConn) error {
 // limited returns a client like client whose answers end with an error after maxListBytes, and that says whose answer it waits for.
 func limited(client *http.Client) *http.Client {
 	limited := *client
-	next := flight.Transport(transportOf(client))
 	limited.Timeout = 0 // every call has a deadline of its own
-	limited.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
-		response, err := next.RoundTrip(r)
-		if err == nil {
-			response.Body = http.MaxBytesReader(nil, response.Body, maxListBytes)
-		}
-		return response, err
-	})
+	next := client.Transport
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	limited.Transport = httplimit.Transport(flight.Transport(next), maxListBytes)
 	return &limited
 }
-
-func transportOf(client *http.Client) http.RoundTripper {
-	if client.Transport == nil {
-		return http.DefaultTransport
-	}
-	return client.Transport
-}
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // withShare returns a context that ends with ctx, after limit, and after this share of the time that ctx has left.
 func withShare(ctx context.Context, share float64, limit time.Duration) (context.Context, context.CancelFunc) {

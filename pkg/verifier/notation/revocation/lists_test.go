@@ -223,6 +223,10 @@ func TestPrefetch(t *testing.T) {
 	})
 }
 
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 // Run renews lists that nobody uses.
 func TestRun(t *testing.T) {
 	root := must(signing.Root("root"))(t)
