@@ -96,7 +96,7 @@ func TestStoreFails(t *testing.T) {
 			"signature 1 of 1: read the payload: the registry is down"},
 		{"payload beyond limits", func(s *memoryStore) { s.failBlob[s.manifest.Blobs[0].Digest] = artifact.ErrLimit }, "refused", "exceeds a limit"},
 		{"long payload", func(s *memoryStore) { s.manifest.Blobs[0].Size = maxPayloadBytes + 1 }, "refused", "the payload has"},
-		{"other size", func(s *memoryStore) { s.manifest.Blobs[0].Size++ }, "undetermined", "instead of"},
+		{"other size", func(s *memoryStore) { s.manifest.Blobs[0].Size++ }, "refused", "and the manifest says"},
 		{"other content", func(s *memoryStore) {
 			d := s.manifest.Blobs[0].Digest
 			s.blobs[d] = []byte(strings.ToUpper(string(s.blobs[d])))

@@ -93,12 +93,11 @@ func (r *layerReader) read(ctx context.Context, layer ocispec.Descriptor) (*sign
 			return nil, fmt.Errorf("read the payload: %w", err)
 		}
 	}
-	// A mismatch is a fault of the delivery, not of the signature.
-	if int64(len(payload)) != layer.Size {
-		return nil, fmt.Errorf("read the payload: the store delivered %d bytes instead of %d for %s", len(payload), layer.Size, layer.Digest)
-	}
-	if got := layer.Digest.Algorithm().FromBytes(payload); got != layer.Digest {
+	if got := layer.Digest.Algorithm().FromBytes(payload); got != layer.Digest { // a fault of the delivery, not of the signature
 		return nil, fmt.Errorf("read the payload: the store delivered content of digest %s instead of %s", got, layer.Digest)
+	}
+	if int64(len(payload)) != layer.Size {
+		return nil, refuse(fmt.Sprintf("the payload has %d bytes, and the manifest says %d", len(payload), layer.Size), again)
 	}
 	r.payloads[layer.Digest] = payload
 	s.payload = payload

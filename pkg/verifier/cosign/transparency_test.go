@@ -228,6 +228,27 @@ func TestLogHangs(t *testing.T) {
 	}
 }
 
+// A log that hangs until the time is up does not undo what verified before.
+func TestOneVerifiesAndTheTimeIsUp(t *testing.T) {
+	key := newKey(t)
+	log := must(signing.NewCosignLog())(t)
+	trustLog(t, log)
+	held := providers{"keys": holding(key.Public())}
+	v := must(New(t.Context(), parse(t, withPolicy(withKeys)), Options{Keys: held.keys, Transport: hangs{}, Log: quiet()}))(t)
+	store := newStore(logged(t, log, sign(t, key), time.Now()), sign(t, key), sign(t, key))
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		result, err := verify(ctx, v, store)
+		if got, reason := outcome(result, err); got != "verified" {
+			t.Fatalf("%s: %s", got, reason)
+		}
+		if reports := result.Extensions.(Extensions).Signatures; len(reports) != 3 || reports[2].Verifications[0].Error == "" {
+			t.Errorf("%+v", reports)
+		}
+	})
+}
+
 // The client sends what Rekor's API describes.
 func TestQuery(t *testing.T) {
 	key := newKey(t)

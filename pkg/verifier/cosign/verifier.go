@@ -135,11 +135,10 @@ func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc oc
 	reader := &layerReader{subject: subject, store: store, payloads: make(map[digest.Digest][]byte)}
 	var signatures []tried
 	for _, layer := range layers {
-		if ctx.Err() != nil {
-			return "", nil, context.Cause(ctx)
-		}
 		t := tried{digest: layer.Digest, encoded: layer.Annotations[static.SignatureAnnotationKey]}
-		if s, err := reader.read(ctx, layer); err != nil {
+		if ctx.Err() != nil { // what verified before still counts
+			t.attempts = []attempt{{err: context.Cause(ctx)}}
+		} else if s, err := reader.read(ctx, layer); err != nil {
 			t.attempts = []attempt{{err: err}}
 		} else {
 			t.attempts = j.try(ctx, s)
