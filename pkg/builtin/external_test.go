@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
 	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/executable"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 )
 
@@ -61,5 +63,33 @@ func TestExternal(t *testing.T) {
 	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
 		t.Errorf("the plugin directory has %v, %v", files, err)
+	}
+}
+
+func TestMisspeltType(t *testing.T) {
+	dir := t.TempDir()
+	f := Factories(Options{Log: slog.New(slog.DiscardHandler)})
+	store := func(name string) error {
+		_, err := f.Store(storeconfig.StorePluginConfig{"name": name}, config.StoreInput{PluginDirs: []string{dir}})
+		return err
+	}
+	verifier := func(name, kind string) error {
+		_, err := f.Verifier(t.Context(), verifierconfig.VerifierConfig{"name": name, "type": kind}, config.VerifierInput{PluginDirs: []string{dir}})
+		return err
+	}
+	for _, tt := range []struct {
+		err  error
+		says string
+	}{
+		{store("orsa"), `name: no such plugin: "orsa"; looked for ` + dir + "/orsa (does not exist); built in are oras"},
+		{store("oars-store"), "built in are oras"},
+		{store("ORAS"), "did you mean oras, which is built in?"},
+		{verifier("notation", "notaton"), `type: no such plugin: "notaton"; looked for ` + dir + "/notaton (does not exist); did you mean notation, which is built in?"},
+		{verifier("cosgin", "cosgin"), "did you mean cosign, which is built in?"},
+		{verifier("cosign", "sbom"), "built in are cosign, notation"},
+	} {
+		if tt.err == nil || !strings.Contains(tt.err.Error(), tt.says) || !errors.Is(tt.err, executable.ErrNotFound) {
+			t.Errorf("error %v, want one that says %q", tt.err, tt.says)
+		}
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -18,6 +20,9 @@ import (
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
 	"github.com/ratify-project/ratify/pkg/verifier"
 	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/executable"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/spelling"
 )
 
 // Factories make the parts of a configuration, by their type.
@@ -81,7 +86,8 @@ func (f Factories) Store(block storeconfig.StorePluginConfig, in StoreInput) (re
 	if make == nil {
 		return nil, fmt.Errorf("name: %q is not one of %s", kind, names(f.Stores))
 	}
-	return made(func() (referrerstore.ReferrerStore, error) { return make(block, in) })
+	store, err := made(func() (referrerstore.ReferrerStore, error) { return make(block, in) })
+	return store, orBuiltIn(err, kind, maps.Keys(f.Stores))
 }
 
 // Verifier makes a verifier of one block of configuration. Its type is the block's, else its name.
@@ -102,12 +108,27 @@ func (f Factories) Verifier(ctx context.Context, block verifierconfig.VerifierCo
 	if make == nil {
 		return nil, fmt.Errorf("type: %q is not one of %s", kind, names(f.Verifiers))
 	}
-	return made(func() (verifier.ReferenceVerifier, error) { return make(ctx, block, in) })
+	v, err := made(func() (verifier.ReferenceVerifier, error) { return make(ctx, block, in) })
+	return v, orBuiltIn(err, kind, maps.Keys(f.Verifiers))
+}
+
+// orBuiltIn adds to the error that there is no executable of a type which types need none: the type may be misspelt.
+func orBuiltIn(err error, kind string, builtIn iter.Seq[string]) error {
+	if !errors.Is(err, executable.ErrNotFound) {
+		return err
+	}
+	types := slices.Sorted(builtIn)
+	if nearest := spelling.Nearest(kind, types); nearest != "" {
+		return fmt.Errorf("%w; did you mean %s, which is built in?", err, nearest)
+	}
+	return fmt.Errorf("%w; built in are %s", err, strings.Join(types, ", "))
 }
 
 // Policy makes a policy of one block of configuration; its types are upstream's.
 func (f Factories) Policy(block policyconfig.PoliciesConfig) (policyprovider.PolicyProvider, error) {
-	return made(func() (policyprovider.PolicyProvider, error) { return policyfactory.CreatePolicyProviderFromConfig(block) })
+	return made(func() (policyprovider.PolicyProvider, error) {
+		return policyfactory.CreatePolicyProviderFromConfig(block)
+	})
 }
 
 // KeyMaterial makes a provider of one block of configuration and reads what it holds.
