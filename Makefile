@@ -28,9 +28,11 @@ test: ## Run all tests with the race detector
 	CGO_ENABLED=1 go test -race -timeout 10m ./...
 
 .PHONY: lint
-lint: ## Check format, vet, staticcheck and that go.mod is tidy
+lint: ## Check format, vet, staticcheck and that each go.mod is tidy
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 	go mod tidy -diff
+	go mod tidy -C test/tools -diff
+	go mod tidy -C test/upstream -diff
 	go vet ./...
 	go tool staticcheck ./...
 
