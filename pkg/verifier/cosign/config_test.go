@@ -1,8 +1,10 @@
 package cosign
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +152,27 @@ func TestScopes(t *testing.T) {
 		v := must(New(t.Context(), parse(t, tt.parameters), Options{Keys: held.keys, Log: quiet()}))(t)
 		if got, reason := outcome(verifyAs(t.Context(), v, newStore(sign(t, tt.signer)), tt.original)); got != tt.want {
 			t.Errorf("%s: %s: %s, want %s", tt.original, got, reason, tt.want)
+		}
+	}
+}
+
+// A scope that covers no image is told of when the configuration is loaded: images are verified by digest.
+func TestScopesThatNeverMatch(t *testing.T) {
+	for scope, want := range map[string]bool{
+		"*": false, "registry.example.com*": false, "localhost:5000*": false, "localhost:5000/*": false, "registry.example.com/team/*": false,
+		"registry.example.com/app*": false, "registry.example.com/app@*": false, repository + "@" + image.Digest.String(): false,
+		repository: true, repository + ":v1": true, repository + ":*": true, repository + ":v1@" + image.Digest.String(): true,
+		"localhost:5000/app": true, "registry.example.com": true,
+	} {
+		var told bytes.Buffer
+		text := strings.Replace(withPolicy(withKeys+withoutLog), `"*"`, `"`+scope+`"`, 1)
+		v := must(New(t.Context(), parse(t, text), Options{Keys: providers{"keys": holding(newKey(t).Public())}.keys,
+			Log: slog.New(slog.NewTextHandler(&told, nil))}))(t)
+		if got := strings.Contains(told.String(), "this scope covers no image"); got != want {
+			t.Errorf("%s: told %t, want %t: %s", scope, got, want, &told)
+		}
+		if want && policyFor(v.policies, repository+"@"+image.Digest.String()) != nil {
+			t.Errorf("%s covers an image", scope)
 		}
 	}
 }

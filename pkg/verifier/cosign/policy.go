@@ -61,7 +61,7 @@ func parsePolicies(ctx context.Context, p *parameters, o Options) ([]*trustPolic
 		fieldOf[policy.name] = field
 		for i, s := range policy.scopes {
 			if s.neverMatches() {
-				o.Log.Warn("this scope covers no image, because references have a tag or a digest; write it with * behind it",
+				o.Log.Warn("this scope covers no image, because images are verified by digest; write the repository with @* behind it",
 					slog.String("verifier", p.Name), slog.String("parameter", indexed(field+".scopes", i)), slog.String("scope", string(s)))
 			}
 		}
@@ -123,7 +123,7 @@ func parsePolicy(ctx context.Context, field string, raw json.RawMessage, o Optio
 // legacyPolicy returns the trust policy that the form without trustPolicies stands for: the key in a file, or any identity that Fulcio knows.
 // There the transparency log is asked for if rekorURL is given.
 func legacyPolicy(p *parameters, o Options) (*trustPolicy, error) {
-	policy := &trustPolicy{field: "rekorURL", scopes: []scope{everything}, keyless: p.Key == "", ctLog: p.RekorURL != ""}
+	policy := &trustPolicy{field: "parameters", scopes: []scope{everything}, keyless: p.Key == "", ctLog: p.RekorURL != ""}
 	var err error
 	if p.RekorURL != "" {
 		if policy.log, err = newTransparencyLog("rekorURL", p.RekorURL, o); err != nil {

@@ -16,7 +16,7 @@ type scope string
 
 func (s scope) prefix() (string, bool) { return strings.CutSuffix(string(s), "*") }
 
-// covers reports whether the scope covers an image reference, which has a tag or a digest.
+// covers reports whether the scope covers an image reference.
 func (s scope) covers(reference string) bool {
 	if prefix, ok := s.prefix(); ok {
 		return strings.HasPrefix(reference, prefix)
@@ -31,10 +31,16 @@ func (s scope) overlaps(other scope) bool {
 	return aWild && strings.HasPrefix(b, a) || bWild && strings.HasPrefix(a, b) || a == b && aWild == bWild
 }
 
-// neverMatches reports whether the scope is a repository: references have a tag or a digest behind it.
+// neverMatches reports whether the scope is a repository or has a tag. Images are verified by digest, whatever tag they were asked for by, so that
+// references have a digest behind the repository.
 func (s scope) neverMatches() bool {
 	prefix, wild := s.prefix()
-	return !wild && !strings.ContainsAny(prefix[strings.LastIndex(prefix, "/")+1:], ":@")
+	host, rest, inHost := strings.Cut(prefix, "/")
+	if !inHost {
+		return !wild && host != ""
+	}
+	repository, _, digested := strings.Cut(rest, "@")
+	return strings.Contains(repository, ":") || !wild && !digested
 }
 
 // checkScopes returns an error unless exactly one policy covers a reference, besides the one of everything. See "Scopes" in Ratify's
