@@ -1,11 +1,9 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/ratify-project/ratify/pkg/policyprovider"
@@ -90,9 +88,13 @@ func (b *build) readKeyMaterial(ctx context.Context, resources []resource) {
 func (b *build) makeStores(resources []resource) {
 	made := make(parts[referrerstore.ReferrerStore])
 	for _, r := range resources {
-		p := b.Builder.stores.renew(r, true, func(block map[string]any) (referrerstore.ReferrerStore, error) {
-			block["name"] = r.spec.kind
-			return b.Factories.Store(block, config.StoreInput{Version: r.spec.pluginVersion(), PluginDirs: r.spec.pluginDirs()})
+		p := b.Builder.stores.renew(r, true, func(s spec, block map[string]any) (referrerstore.ReferrerStore, bool, error) {
+			if err := checkPrograms(r.ID, s, block); err != nil {
+				return nil, false, err
+			}
+			block["name"] = s.kind
+			store, err := b.Factories.Store(block, config.StoreInput{Version: s.pluginVersion(), PluginDirs: s.pluginDirs()})
+			return store, false, err
 		})
 		made[r.ID] = p
 		store := p.made
@@ -113,18 +115,17 @@ func (b *build) makePolicies(resources []resource) {
 			b.tell(r.ID, fmt.Errorf("metadata.name: a policy counts only under the name %s", policyName))
 			continue
 		}
-		mandatory := false
-		p := b.Builder.policies.renew(r, true, func(block map[string]any) (policy policyprovider.PolicyProvider, err error) {
-			if mandatory, err = r.takeMandatory(block); err != nil {
-				return nil, err
+		p := b.Builder.policies.renew(r, true, func(s spec, block map[string]any) (policy policyprovider.PolicyProvider, mandatory bool, err error) {
+			if mandatory, err = takeMandatory(r.ID, block); err != nil {
+				return nil, mandatory, err
 			}
 			if len(block) == 0 {
-				return nil, errors.New("spec.parameters is missing")
+				return nil, mandatory, errors.New("spec.parameters is missing")
 			}
-			block["name"] = r.spec.kind
-			return b.Factories.Policy(policyconfig.PoliciesConfig{PolicyPlugin: block})
+			block["name"] = s.kind
+			policy, err = b.Factories.Policy(policyconfig.PoliciesConfig{PolicyPlugin: block})
+			return policy, mandatory, err
 		})
-		p.mandatory = p.mandatory || mandatory
 		made[r.ID] = p
 		scope := b.scope(r.Namespace)
 		if p.usable {
@@ -143,22 +144,21 @@ func (b *build) makePolicies(resources []resource) {
 func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
 	made := make(parts[verifier.ReferenceVerifier])
 	for _, r := range resources {
-		access := &reader{material: b.material, namespace: r.Namespace}
-		mandatory := false
-		p := b.Builder.verifiers.renew(r, false, func(block map[string]any) (v verifier.ReferenceVerifier, err error) {
-			if mandatory, err = r.takeMandatory(block); err != nil {
-				return nil, err
+		access := reader{b.material, r.Namespace}
+		p := b.Builder.verifiers.renew(r, false, func(s spec, block map[string]any) (v verifier.ReferenceVerifier, mandatory bool, err error) {
+			if mandatory, err = takeMandatory(r.ID, block); err != nil {
+				return nil, mandatory, err
 			}
-			block["name"], block["type"], block["artifactTypes"] = r.Name, r.spec.kind, r.spec.artifactTypes
-			return b.Factories.Verifier(ctx, block, config.VerifierInput{
+			if err := checkPrograms(r.ID, s, block); err != nil {
+				return nil, mandatory, err
+			}
+			block["name"], block["type"], block["artifactTypes"] = r.Name, s.kind, s.artifactTypes
+			v, err = b.Factories.Verifier(ctx, block, config.VerifierInput{
 				Namespace: r.Namespace, Certificates: access.certificates, Keys: access.keys,
-				Version: r.spec.pluginVersion(), PluginDirs: r.spec.pluginDirs(),
+				Version: s.pluginVersion(), PluginDirs: s.pluginDirs(),
 			})
+			return v, mandatory, err
 		})
-		p.mandatory = p.mandatory || mandatory
-		if p.err != nil && access.failed != nil { // the last one would go on trusting what is not there any more
-			p.usable = false
-		}
 		made[r.ID] = p
 		v := p.made
 		if !p.usable {
@@ -177,38 +177,4 @@ func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
 // unusable words for a verdict why a resource cannot decide.
 func unusable(id ID, err error) error {
 	return fmt.Errorf("%s cannot be used: %w (kubectl describe shows its status)", id, err)
-}
-
-func (s spec) pluginVersion() string { return cmp.Or(s.version, config.DefaultPluginVersion) }
-
-func (s spec) pluginDirs() []string { return []string{cmp.Or(s.address, config.PluginDir())} }
-
-// parts are what was made of resources.
-type parts[T any] map[ID]part[T]
-
-type part[T any] struct {
-	spec spec // of which made was made
-	made T
-	// usable says that there is made: of the resource as it is, or was when it could last be read.
-	usable    bool
-	mandatory bool
-	err       error // why the resource as it is cannot be read
-}
-
-// renew makes the part of a resource, or returns the last one and why it is not a new one. With reuse, a part is kept as long as its resource
-// does not change.
-func (p parts[T]) renew(r resource, reuse bool, make func(block map[string]any) (T, error)) part[T] {
-	last := p[r.ID]
-	if reuse && last.usable && last.err == nil && reflect.DeepEqual(last.spec, r.spec) {
-		return last
-	}
-	block, err := r.spec.block()
-	if err == nil {
-		var made T
-		if made, err = make(block); err == nil {
-			return part[T]{spec: r.spec, made: made, usable: true}
-		}
-	}
-	last.err = err
-	return last
 }

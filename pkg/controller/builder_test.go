@@ -143,6 +143,30 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// What stays in use while its resource cannot be read goes by the key material that there is now.
+func TestLastOneGoesByTheKeyMaterialOfNow(t *testing.T) {
+	b, _ := newBuilder()
+	r := cluster()
+	for i, step := range []struct {
+		verifier, material string
+		want               verification.Outcome
+	}{
+		{`{"good": true, "trust": "kmp"}`, `{"value": 1}`, verification.Verified},
+		{`{"good": "yes", "trust": "kmp"}`, `{"value": 1}`, verification.Verified}, // the last one
+		{`{"good": "yes", "trust": "kmp"}`, `{"value": "empty"}`, verification.Undetermined},
+		{`{"good": "yes", "trust": "kmp"}`, `{"value": 2}`, verification.Verified}, // the last one again
+		{`{"good": true, "trust": "gone"}`, `{"value": 2}`, verification.Verified},
+		{`{"good": true, "trust": "kmp"}`, `{"value": "empty"}`, verification.Undetermined},
+		{`{"good": false, "trust": "kmp"}`, `{"value": 1}`, verification.Refused},
+	} {
+		r.Verifiers[0].Spec.Parameters, r.KeyManagementProviders[0].Spec.Parameters = raw(step.verifier), raw(step.material)
+		s, statuses := b.Build(t.Context(), r)
+		if v := outcome(t, s, ""); v.Outcome != step.want {
+			t.Errorf("step %d: %s %v %v, want %s", i, v.Outcome, v.Err, errorsOf(statuses), step.want)
+		}
+	}
+}
+
 func TestOneTenantsMistakeIsItsOwn(t *testing.T) {
 	b, _ := newBuilder()
 	r := cluster()
@@ -155,84 +179,6 @@ func TestOneTenantsMistakeIsItsOwn(t *testing.T) {
 		if v := outcome(t, s, namespace); v.Outcome != want {
 			t.Errorf("namespace %q: %s %v, want %s", namespace, v.Outcome, v.Err, want)
 		}
-	}
-}
-
-func TestMandatory(t *testing.T) {
-	strict := `{"good": false, "mandatory": true}`
-	for name, tt := range map[string]struct {
-		cluster, tenant string // parameters of the verifiers
-		want            verification.Outcome
-		at, says        string
-	}{
-		"not mandatory":                 {`{"good": false}`, `{"good": true}`, verification.Verified, "", ""},
-		"explicitly not mandatory":      {`{"good": false, "mandatory": false}`, `{"good": true}`, verification.Verified, "", ""},
-		"mandatory":                     {strict, `{"good": true}`, verification.Refused, "", ""},
-		"mandatory and satisfied":       {`{"good": true, "Mandatory": true}`, `{"good": true}`, verification.Verified, "", ""},
-		"mandatory is not a truth":      {`{"good": true, "mandatory": "yes"}`, `{"good": true}`, verification.Undetermined, "Verifier verifier", "spec.parameters.mandatory is yes: it must be true or false"},
-		"mandatory, but not usable":     {`{"good": 7, "mandatory": true}`, `{"good": true}`, verification.Undetermined, "Verifier verifier", "good must be"},
-		"a tenant's cannot be":          {`{"good": false}`, `{"good": true, "mandatory": true}`, verification.Undetermined, "NamespacedVerifier team/own", "only cluster-wide"},
-		"a tenant's that is no truth":   {`{"good": true}`, `{"good": true, "mandatory": 1}`, verification.Undetermined, "NamespacedVerifier team/own", "must be true or false"},
-		"a tenant's explicitly is none": {`{"good": false}`, `{"good": true, "mandatory": false}`, verification.Verified, "", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b, _ := newBuilder()
-			r := cluster()
-			r.Verifiers = []v1beta1.Verifier{clusterVerifier("verifier", tt.cluster)}
-			r.NamespacedVerifiers = []v1beta1.NamespacedVerifier{tenantVerifier("team", "own", tt.tenant), tenantVerifier("another", "own", `{"good": true}`)}
-			s, statuses := b.Build(t.Context(), r)
-			if v := outcome(t, s, "team"); v.Outcome != tt.want {
-				t.Errorf("%s %v, want %s", v.Outcome, v.Err, tt.want)
-			}
-			if told := errorsOf(statuses)[tt.at]; !strings.Contains(told, tt.says) {
-				t.Errorf("status %q, want %q", told, tt.says)
-			}
-			// What a tenant writes makes nothing mandatory for another.
-			if v := outcome(t, s, "another"); strings.HasPrefix(tt.at, "Namespaced") && v.Outcome != verification.Verified {
-				t.Errorf("another tenant: %s %v", v.Outcome, v.Err)
-			}
-		})
-	}
-}
-
-func TestMandatoryPolicy(t *testing.T) {
-	for name, tt := range map[string]struct {
-		parameters string
-		want       verification.Outcome
-	}{
-		"not mandatory": {`{"artifactVerificationPolicies": {"application/spdx+json": "all"}}`, verification.Verified},
-		"mandatory":     {`{"artifactVerificationPolicies": {"application/spdx+json": "all"}, "mandatory": true}`, verification.Refused},
-		"no truth":      {`{"artifactVerificationPolicies": {"application/spdx+json": "all"}, "mandatory": 0}`, verification.Undetermined},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b, _ := newBuilder()
-			r := cluster()
-			r.Policies[0].Spec.Parameters = raw(tt.parameters)
-			r.NamespacedPolicies = []v1beta1.NamespacedPolicy{{ObjectMeta: meta("team", "ratify-policy"),
-				Spec: v1beta1.NamespacedPolicySpec{Type: "configPolicy", Parameters: raw(anySignature)}}}
-			s, _ := b.Build(t.Context(), r)
-			if v := outcome(t, s, "team"); v.Outcome != tt.want {
-				t.Errorf("%s %v, want %s", v.Outcome, v.Err, tt.want)
-			}
-		})
-	}
-}
-
-// What is mandatory stays so while its resource cannot be read.
-func TestMandatoryOutlivesMistakes(t *testing.T) {
-	b, _ := newBuilder()
-	r := cluster()
-	r.NamespacedVerifiers = []v1beta1.NamespacedVerifier{tenantVerifier("team", "own", `{"good": true}`)}
-	for _, parameters := range []string{`{"good": false, "mandatory": true}`, `{"good": 7}`} {
-		r.Verifiers = []v1beta1.Verifier{clusterVerifier("verifier", parameters)}
-		s, _ := b.Build(t.Context(), r)
-		if v := outcome(t, s, "team"); v.Outcome != verification.Refused {
-			t.Errorf("%s: %s %v", parameters, v.Outcome, v.Err)
-		}
-	}
-	r.Verifiers = []v1beta1.Verifier{clusterVerifier("verifier", `{"good": false}`)}
-	if s, _ := b.Build(t.Context(), r); outcome(t, s, "team").Outcome != verification.Verified {
-		t.Error("it is not mandatory any more")
 	}
 }
 
@@ -262,8 +208,8 @@ func TestWhatDoesNotChangeIsKept(t *testing.T) {
 	if stores[0] != stores[1] || stores[1] == stores[2] {
 		t.Errorf("stores %v", stores)
 	}
-	if *fetched != 2 {
-		t.Errorf("key material was read %d times, want 2", *fetched)
+	if got := fetched.Load(); got != 2 {
+		t.Errorf("key material was read %d times, want 2", got)
 	}
 }
 

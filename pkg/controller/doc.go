@@ -7,7 +7,9 @@
 // Each resource stands for itself, so that one tenant's mistake leaves the others alone. A store, verifier or policy that cannot be made of
 // its changed resource stays as it was. One that never could be made takes its place all the same, and what it should have decided is
 // undetermined: it must not be missing in silence. Key material is never older than its resource: what a changed or deleted provider held
-// is gone, and verifiers that need it cannot decide.
+// is gone, for verifiers that stay as they were, too, and those that need it cannot decide.
+//
+// A resource of a namespace uses the plugins that are installed: it chooses neither their directory nor what is downloaded.
 //
 // New in this distribution: `mandatory: true` among the parameters of a cluster-wide Verifier or Policy. A namespace can add to what is
 // mandatory, but not replace it; see verification.Mandatory.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -74,13 +75,23 @@ func (v *opinion) Verify(context.Context, common.Reference, ocispecs.ReferenceDe
 	return verifier.VerifierResult{VerifierName: v.name, IsSuccess: v.good}, nil
 }
 
-// vault is a key management provider with one certificate.
-type vault struct{ fetched *int }
+// vault is a key management provider with one certificate, none if it is empty, or one that hangs.
+type vault struct {
+	fetched      *atomic.Int64
+	empty, hangs bool
+}
 
 func (v vault) IsRefreshable() bool { return false }
 
-func (v vault) GetCertificates(context.Context) (map[keymanagementprovider.KMPMapKey][]*x509.Certificate, keymanagementprovider.KeyManagementProviderStatus, error) {
-	*v.fetched++
+func (v vault) GetCertificates(ctx context.Context) (map[keymanagementprovider.KMPMapKey][]*x509.Certificate, keymanagementprovider.KeyManagementProviderStatus, error) {
+	v.fetched.Add(1)
+	if v.hangs {
+		<-ctx.Done()
+		return nil, nil, ctx.Err()
+	}
+	if v.empty {
+		return nil, nil, nil
+	}
 	return map[keymanagementprovider.KMPMapKey][]*x509.Certificate{{Name: "c"}: {{Raw: []byte("c")}}}, nil, nil
 }
 
@@ -89,8 +100,8 @@ func (v vault) GetKeys(context.Context) (map[keymanagementprovider.KMPMapKey]cry
 }
 
 // newBuilder returns a Builder of such parts, and how often a vault was read.
-func newBuilder() (*Builder, *int) {
-	fetched := new(int)
+func newBuilder() (*Builder, *atomic.Int64) {
+	fetched := new(atomic.Int64)
 	return &Builder{Factories: config.Factories{
 		Stores: map[string]config.StoreFactory{"signed": func(c storeconfig.StorePluginConfig, in config.StoreInput) (referrerstore.ReferrerStore, error) {
 			if c["broken"] != nil {
@@ -100,8 +111,12 @@ func newBuilder() (*Builder, *int) {
 		}},
 		Verifiers: map[string]config.VerifierFactory{"opinion": func(ctx context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
 			if provider, ok := c["trust"].(string); ok {
-				if certificates, err := in.Certificates(ctx, provider); err != nil || len(certificates) != 1 {
+				certificates, err := in.Certificates(ctx, provider)
+				if err != nil {
 					return nil, fmt.Errorf("trust: %w", err)
+				}
+				if len(certificates) != 1 {
+					return nil, errors.New("trust: there is no certificate")
 				}
 				if _, err := in.Keys(ctx, provider); err != nil {
 					return nil, fmt.Errorf("trust: %w", err)
@@ -120,7 +135,7 @@ func newBuilder() (*Builder, *int) {
 			if c["value"] == nil {
 				return nil, errors.New("value is missing")
 			}
-			return vault{fetched}, nil
+			return vault{fetched, c["value"] == "empty", c["value"] == "hangs"}, nil
 		}},
 	}}, fetched
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
@@ -15,9 +16,10 @@ import (
 )
 
 const (
-	// fetchTimeout bounds the reading of one key management provider: one that hangs must not keep the configuration from changing.
+	// fetchTimeout bounds the reading of all key management providers: those that hang must not keep the configuration from changing.
 	fetchTimeout = 30 * time.Second
-	// maxFetches bounds the providers read at once, each of which may be a service with limits of its own.
+	// maxFetches bounds the providers of one namespace read at once, each of which may be a service with limits of its own. Namespaces do not
+	// wait for each other: one whose providers hang costs the others nothing.
 	maxFetches = 8
 )
 
@@ -33,22 +35,34 @@ type material map[string]provider
 
 // read reads the providers, those that have not changed since last not again.
 func read(ctx context.Context, factories config.Factories, resources []resource, last material) material {
-	m := make(material, len(resources))
 	providers := make([]provider, len(resources))
-	var group errgroup.Group
-	group.SetLimit(maxFetches)
+	changed := make(map[string][]int) // by namespace
 	for i, r := range resources {
 		if known, ok := last[r.reference()]; ok && known.err == nil && reflect.DeepEqual(known.spec, r.spec) {
 			providers[i] = known
-			continue
+		} else {
+			changed[r.Namespace] = append(changed[r.Namespace], i)
 		}
-		group.Go(func() error {
-			held, err := fetch(ctx, factories, r)
-			providers[i] = provider{r.spec, held, err}
-			return nil // each provider's error is its own
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	var namespaces sync.WaitGroup
+	for _, indices := range changed {
+		namespaces.Go(func() {
+			var group errgroup.Group
+			group.SetLimit(maxFetches)
+			for _, i := range indices {
+				group.Go(func() error {
+					held, err := fetch(ctx, factories, resources[i])
+					providers[i] = provider{resources[i].spec, held, err}
+					return nil // each provider's error is its own
+				})
+			}
+			_ = group.Wait()
 		})
 	}
-	_ = group.Wait()
+	namespaces.Wait()
+	m := make(material, len(resources))
 	for i, r := range resources {
 		m[r.reference()] = providers[i]
 	}
@@ -61,27 +75,16 @@ func fetch(ctx context.Context, factories config.Factories, r resource) (config.
 		return config.KeyMaterial{}, err
 	}
 	block["type"], block["resource"] = r.spec.kind, r.reference()
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
 	return factories.KeyMaterial(ctx, block)
 }
 
-// reader is the access that the resources of one namespace have to the key management providers. It remembers a failure.
+// reader is the access that the resources of one namespace have to the key management providers.
 type reader struct {
 	material
 	namespace string
-	failed    error
 }
 
-func (r *reader) find(reference string) (config.KeyMaterial, error) {
-	found, err := r.lookUp(reference)
-	if err != nil {
-		r.failed = err
-	}
-	return found, err
-}
-
-func (r *reader) lookUp(reference string) (config.KeyMaterial, error) {
+func (r reader) find(reference string) (config.KeyMaterial, error) {
 	if namespace, _, namespaced := strings.Cut(reference, "/"); namespaced && namespace != r.namespace {
 		if r.namespace == "" {
 			return config.KeyMaterial{}, fmt.Errorf("key management provider %q belongs to a namespace: a cluster-wide resource can use cluster-wide ones only", reference)
@@ -98,12 +101,12 @@ func (r *reader) lookUp(reference string) (config.KeyMaterial, error) {
 	return p.held, nil
 }
 
-func (r *reader) certificates(_ context.Context, reference string) ([]*x509.Certificate, error) {
+func (r reader) certificates(_ context.Context, reference string) ([]*x509.Certificate, error) {
 	found, err := r.find(reference)
 	return found.Certificates, err
 }
 
-func (r *reader) keys(_ context.Context, reference string) (map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey, error) {
+func (r reader) keys(_ context.Context, reference string) (map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey, error) {
 	found, err := r.find(reference)
 	return found.Keys, err
 }

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/ratify-project/ratify/api/v1beta1"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 )
 
 // The kinds of resources, without the prefix that those of a namespace have.
@@ -77,24 +80,43 @@ func (s spec) block() (map[string]any, error) {
 	return block, nil
 }
 
+func (s spec) pluginVersion() string { return cmp.Or(s.version, config.DefaultPluginVersion) }
+
+func (s spec) pluginDirs() []string { return []string{cmp.Or(s.address, config.PluginDir())} }
+
 // takeMandatory removes the key mandatory from the parameters of a verifier or policy, and returns its value. Where that cannot be read, it is
 // true, if it can be: somebody wanted it.
-func (r resource) takeMandatory(block map[string]any) (bool, error) {
+func takeMandatory(id ID, block map[string]any) (bool, error) {
+	mandatory := false
 	for key, value := range block {
 		if !strings.EqualFold(key, "mandatory") {
 			continue
 		}
 		delete(block, key)
-		mandatory, ok := value.(bool)
+		wanted, ok := value.(bool)
 		switch {
 		case !ok:
-			return r.Namespace == "", fmt.Errorf("spec.parameters.%s is %v: it must be true or false", key, value)
-		case mandatory && r.Namespace != "":
+			return id.Namespace == "", fmt.Errorf("spec.parameters.%s is %v: it must be true or false", key, value)
+		case wanted && id.Namespace != "":
 			return false, fmt.Errorf("spec.parameters.%s: only cluster-wide resources can be mandatory", key)
 		}
-		return mandatory, nil
+		mandatory = mandatory || wanted
 	}
-	return false, nil
+	return mandatory, nil
+}
+
+// checkPrograms returns an error if a resource of a namespace chooses which programs are run here, where the credentials of the whole cluster's
+// verification are: it can use the plugins that are installed.
+func checkPrograms(id ID, s spec, block map[string]any) error {
+	switch {
+	case id.Namespace == "":
+		return nil
+	case s.address != "" && filepath.Clean(s.address) != filepath.Clean(config.PluginDir()):
+		return errors.New("spec.address: only cluster-wide resources can choose the directory of plugins; leave it out")
+	case block["source"] != nil:
+		return errors.New("spec.source: only cluster-wide resources can have plugins downloaded; leave it out, and ask for the plugin to be installed")
+	}
+	return nil
 }
 
 func (r Resources) stores() []resource {

@@ -1,0 +1,159 @@
+package controller
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ratify-project/ratify/api/v1beta1"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
+)
+
+// A tenant's providers that hang delay the configuration no longer than one provider may, and cost no other tenant anything.
+func TestHangingKeyMaterialIsItsTenantsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := newBuilder()
+		r := cluster()
+		add := func(namespace, name, value string) {
+			r.NamespacedKeyManagementProviders = append(r.NamespacedKeyManagementProviders, v1beta1.NamespacedKeyManagementProvider{
+				ObjectMeta: meta(namespace, name), Spec: v1beta1.NamespacedKeyManagementProviderSpec{Type: "vault", Parameters: raw(value)}})
+		}
+		for i := range 5 * maxFetches {
+			add("careless", fmt.Sprint("kmp", i), `{"value": "hangs"}`)
+		}
+		add("late", "kmp", `{"value": 1}`)
+		r.NamespacedVerifiers = []v1beta1.NamespacedVerifier{tenantVerifier("late", "own", `{"good": true, "trust": "late/kmp"}`)}
+		start := time.Now()
+		s, _ := b.Build(t.Context(), r)
+		if took := time.Since(start); took > fetchTimeout {
+			t.Errorf("it took %s", took)
+		}
+		for _, namespace := range []string{"", "late"} {
+			if v := outcome(t, s, namespace); v.Outcome != verification.Verified {
+				t.Errorf("namespace %q: %s %v", namespace, v.Outcome, v.Err)
+			}
+		}
+	})
+}
+
+// Who may write in a namespace does not choose which programs run here.
+func TestTenantsChooseNoPrograms(t *testing.T) {
+	const says = "only cluster-wide resources can"
+	for name, tt := range map[string]struct {
+		spec v1beta1.NamespacedVerifierSpec
+		says string
+	}{
+		"the directory there is": {v1beta1.NamespacedVerifierSpec{Address: config.PluginDir() + "/"}, ""},
+		"another directory":      {v1beta1.NamespacedVerifierSpec{Address: "/bin"}, says},
+		"below the directory":    {v1beta1.NamespacedVerifierSpec{Address: config.PluginDir() + "/../../bin"}, says},
+		"a source":               {v1beta1.NamespacedVerifierSpec{Source: &v1beta1.PluginSource{Artifact: "registry.example/plugin:v1"}}, says},
+		"a source in parameters": {v1beta1.NamespacedVerifierSpec{Parameters: raw(`{"good": true, "source": {"artifact": "registry.example/plugin:v1"}}`)}, says},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.spec.Name, tt.spec.ArtifactTypes = "opinion", signature
+			if tt.spec.Parameters.Raw == nil {
+				tt.spec.Parameters = raw(`{"good": true}`)
+			}
+			b, _ := newBuilder()
+			r := cluster()
+			r.NamespacedVerifiers = []v1beta1.NamespacedVerifier{{ObjectMeta: meta("team", "own"), Spec: tt.spec}}
+			r.NamespacedStores = []v1beta1.NamespacedStore{{ObjectMeta: meta("team", "own"),
+				Spec: v1beta1.NamespacedStoreSpec{Name: "signed", Address: tt.spec.Address, Source: tt.spec.Source, Parameters: tt.spec.Parameters}}}
+			s, statuses := b.Build(t.Context(), r)
+			told, want := errorsOf(statuses), verification.Undetermined
+			if tt.says == "" {
+				want = verification.Verified
+			}
+			for _, id := range []string{"NamespacedVerifier team/own", "NamespacedStore team/own"} {
+				if got := told[id]; !strings.Contains(got, tt.says) || (got == "") != (tt.says == "") {
+					t.Errorf("%s: %q, want %q", id, got, tt.says)
+				}
+			}
+			if v := outcome(t, s, "team"); v.Outcome != want {
+				t.Errorf("%s %v, want %s", v.Outcome, v.Err, want)
+			}
+		})
+	}
+}
+
+func TestMandatory(t *testing.T) {
+	strict := `{"good": false, "mandatory": true}`
+	for name, tt := range map[string]struct {
+		cluster, tenant string // parameters of the verifiers
+		want            verification.Outcome
+		at, says        string
+	}{
+		"not mandatory":                 {`{"good": false}`, `{"good": true}`, verification.Verified, "", ""},
+		"explicitly not mandatory":      {`{"good": false, "mandatory": false}`, `{"good": true}`, verification.Verified, "", ""},
+		"mandatory":                     {strict, `{"good": true}`, verification.Refused, "", ""},
+		"mandatory and satisfied":       {`{"good": true, "Mandatory": true}`, `{"good": true}`, verification.Verified, "", ""},
+		"mandatory is not a truth":      {`{"good": true, "mandatory": "yes"}`, `{"good": true}`, verification.Undetermined, "Verifier verifier", "spec.parameters.mandatory is yes: it must be true or false"},
+		"mandatory, but not usable":     {`{"good": 7, "mandatory": true}`, `{"good": true}`, verification.Undetermined, "Verifier verifier", "good must be"},
+		"a tenant's cannot be":          {`{"good": false}`, `{"good": true, "mandatory": true}`, verification.Undetermined, "NamespacedVerifier team/own", "only cluster-wide"},
+		"a tenant's that is no truth":   {`{"good": true}`, `{"good": true, "mandatory": 1}`, verification.Undetermined, "NamespacedVerifier team/own", "must be true or false"},
+		"a tenant's explicitly is none": {`{"good": false}`, `{"good": true, "mandatory": false}`, verification.Verified, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, _ := newBuilder()
+			r := cluster()
+			r.Verifiers = []v1beta1.Verifier{clusterVerifier("verifier", tt.cluster)}
+			r.NamespacedVerifiers = []v1beta1.NamespacedVerifier{tenantVerifier("team", "own", tt.tenant), tenantVerifier("another", "own", `{"good": true}`)}
+			s, statuses := b.Build(t.Context(), r)
+			if v := outcome(t, s, "team"); v.Outcome != tt.want {
+				t.Errorf("%s %v, want %s", v.Outcome, v.Err, tt.want)
+			}
+			if told := errorsOf(statuses)[tt.at]; !strings.Contains(told, tt.says) {
+				t.Errorf("status %q, want %q", told, tt.says)
+			}
+			// What a tenant writes makes nothing mandatory for another.
+			if v := outcome(t, s, "another"); strings.HasPrefix(tt.at, "Namespaced") && v.Outcome != verification.Verified {
+				t.Errorf("another tenant: %s %v", v.Outcome, v.Err)
+			}
+		})
+	}
+}
+
+func TestMandatoryPolicy(t *testing.T) {
+	for name, tt := range map[string]struct {
+		parameters string
+		want       verification.Outcome
+	}{
+		"not mandatory": {`{"artifactVerificationPolicies": {"application/spdx+json": "all"}}`, verification.Verified},
+		"mandatory":     {`{"artifactVerificationPolicies": {"application/spdx+json": "all"}, "mandatory": true}`, verification.Refused},
+		"no truth":      {`{"artifactVerificationPolicies": {"application/spdx+json": "all"}, "mandatory": 0}`, verification.Undetermined},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, _ := newBuilder()
+			r := cluster()
+			r.Policies[0].Spec.Parameters = raw(tt.parameters)
+			r.NamespacedPolicies = []v1beta1.NamespacedPolicy{{ObjectMeta: meta("team", "ratify-policy"),
+				Spec: v1beta1.NamespacedPolicySpec{Type: "configPolicy", Parameters: raw(anySignature)}}}
+			s, _ := b.Build(t.Context(), r)
+			if v := outcome(t, s, "team"); v.Outcome != tt.want {
+				t.Errorf("%s %v, want %s", v.Outcome, v.Err, tt.want)
+			}
+		})
+	}
+}
+
+// What is mandatory stays so while its resource cannot be read.
+func TestMandatoryOutlivesMistakes(t *testing.T) {
+	b, _ := newBuilder()
+	r := cluster()
+	r.NamespacedVerifiers = []v1beta1.NamespacedVerifier{tenantVerifier("team", "own", `{"good": true}`)}
+	for _, parameters := range []string{`{"good": false, "mandatory": true}`, `{"good": 7}`} {
+		r.Verifiers = []v1beta1.Verifier{clusterVerifier("verifier", parameters)}
+		s, _ := b.Build(t.Context(), r)
+		if v := outcome(t, s, "team"); v.Outcome != verification.Refused {
+			t.Errorf("%s: %s %v", parameters, v.Outcome, v.Err)
+		}
+	}
+	r.Verifiers = []v1beta1.Verifier{clusterVerifier("verifier", `{"good": false}`)}
+	if s, _ := b.Build(t.Context(), r); outcome(t, s, "team").Outcome != verification.Verified {
+		t.Error("it is not mandatory any more")
+	}
+}
