@@ -5,12 +5,12 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/sigstore/cosign/v2/pkg/cosign"
-	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/payload"
 )
@@ -70,7 +70,6 @@ func (j *judgement) tryCertificate(ctx context.Context, s *signedLayer) (a attem
 		a.err = err
 		return a
 	}
-	leaf := s.chain[0]
 	verifier, err := j.checkCertificate(s.chain, m)
 	if err != nil {
 		a.err = refuse("its certificate is not acceptable: "+err.Error(),
@@ -81,13 +80,8 @@ func (j *judgement) tryCertificate(ctx context.Context, s *signedLayer) (a attem
 		a.err = refuse(fmt.Sprintf("it was not made with the key of its certificate: %v", err), again)
 		return a
 	}
-	pem, err := cryptoutils.MarshalCertificateToPEM(leaf)
-	if err != nil {
-		a.err = refuse("its certificate: "+err.Error(), again)
-		return a
-	}
 	a.checks = append(a.checks, "the certificate was issued by a trusted authority", "the signature was made with the certificate's key")
-	j.rest(ctx, s, pem, &a)
+	j.rest(ctx, s, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.chain[0].Raw}), &a)
 	return a
 }
 

@@ -113,16 +113,27 @@ func TestKeyless(t *testing.T) {
 // An intermediate authority may stand in the file of the environment or, if that has none, come with the signature.
 func TestIntermediateAuthority(t *testing.T) {
 	key := newKey(t)
-	for name, tt := range map[string]struct{ inFile, inChain bool }{
-		"in the file": {true, false}, "with the signature": {false, true}, "in both": {true, true}, "nowhere": {false, false},
+	for name, tt := range map[string]struct {
+		inFile, inChain, otherInFile bool
+		want                         string
+	}{
+		"in the file":        {true, false, false, "verified"},
+		"with the signature": {false, true, false, "verified"},
+		"in both":            {true, true, false, "verified"},
+		"nowhere":            {false, false, false, "refused"},
+		"with the signature, the file has another": {false, true, true, "refused"},
+		"in the file with another":                 {true, false, true, "verified"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := must(signing.Root("root"))(t)
-			middle := must(root.Intermediate("middle"))(t)
+			middle, other := must(root.Intermediate("middle"))(t), must(root.Intermediate("other"))(t)
 			leaf := must(middle.Leaf("leaf", signing.Validity{}))(t)
 			file, chain := root.PEM(), root.PEM()
 			if tt.inFile {
 				file += middle.PEM()
+			}
+			if tt.otherInFile {
+				file += other.PEM()
 			}
 			if tt.inChain {
 				chain = middle.PEM() + chain
@@ -132,11 +143,51 @@ func TestIntermediateAuthority(t *testing.T) {
 			signer.Certificate, signer.Chain = leaf.PEM(), chain
 			// The legacy form accepts anybody; these certificates have no identity.
 			v := newVerifier(t, `{"name":"cosign","artifactTypes":"*"}`, key)
-			got, reason := outcome(verify(t.Context(), v, newStore(sign(t, signer))))
-			if want := map[bool]string{true: "verified", false: "refused"}[tt.inFile || tt.inChain]; got != want {
-				t.Errorf("%s: %s, want %s", got, reason, want)
+			if got, reason := outcome(verify(t.Context(), v, newStore(sign(t, signer)))); got != tt.want {
+				t.Errorf("%s: %s, want %s", got, reason, tt.want)
 			}
 		})
+	}
+}
+
+// The form without trust policies asks for both logs if it has a rekorURL, and for neither without.
+func TestLegacyForm(t *testing.T) {
+	fulcio := newFulcio(t)
+	trustFulcio(t, fulcio)
+	log := must(signing.NewCosignLog())(t)
+	trustLog(t, log)
+	key := newKey(t)
+	file := writeFile(t, must(key.PEM())(t))
+	rekor := newRekor(t, entries(t))
+	anybody := func(f *signing.Fulcio) signing.CosignSignature {
+		return sign(t, must(f.Issue("https://anybody.example.com", issuer, time.Now()))(t))
+	}
+	now := time.Now()
+	for name, tt := range map[string]struct {
+		key, log  bool
+		signature signing.CosignSignature
+		want      string
+	}{
+		"key, in the log":          {true, true, logged(t, log, sign(t, key), now), "verified"},
+		"key, not in the log":      {true, true, sign(t, key), "refused"},
+		"key, without a log":       {true, false, sign(t, key), "verified"},
+		"stranger's key":           {true, false, sign(t, newKey(t)), "refused"},
+		"keyless, in both logs":    {false, true, logged(t, log, anybody(fulcio), now), "verified"},
+		"keyless, not in the log":  {false, true, anybody(fulcio), "refused"},
+		"keyless, without an SCT":  {false, true, logged(t, log, anybody(fulcio.WithoutProof()), now), "refused"},
+		"keyless, without logs":    {false, false, anybody(fulcio.WithoutProof()), "verified"},
+		"keyless, other authority": {false, false, anybody(newFulcio(t)), "refused"},
+	} {
+		parameters := `{"name":"cosign","artifactTypes":"*"`
+		if tt.key {
+			parameters += `,"key":"` + file + `"`
+		}
+		if tt.log {
+			parameters += `,"rekorURL":"` + rekor.url + `"`
+		}
+		if got, reason := outcome(verify(t.Context(), newVerifier(t, parameters+"}"), newStore(tt.signature))); got != tt.want {
+			t.Errorf("%s: %s: %s, want %s", name, got, reason, tt.want)
+		}
 	}
 }
 

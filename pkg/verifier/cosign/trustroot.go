@@ -39,7 +39,8 @@ type TrustRoot struct {
 }
 
 // NewTrustRoot returns a TrustRoot that is read through transport; nil means http.DefaultTransport. The environment variables TUF_MIRROR,
-// TUF_ROOT_JSON and TUF_ROOT work as with the cosign command. Log, or slog.Default() if it is nil, is told of renewals that fail.
+// TUF_ROOT_JSON and TUF_ROOT work as with the cosign command, except that a mirror that "cosign initialize" noted in the folder TUF_ROOT must be
+// named by TUF_MIRROR and TUF_ROOT_JSON. Log, or slog.Default() if it is nil, is told of renewals that fail.
 func NewTrustRoot(transport http.RoundTripper, log *slog.Logger) *TrustRoot {
 	return newTrustRoot(transport, log, time.Now)
 }
