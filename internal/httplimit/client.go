@@ -49,12 +49,19 @@ type body struct {
 }
 
 func (b *body) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, b.tooLong()
+	}
 	if int64(len(p)) > b.left+1 { // one more tells whether the answer ends here
 		p = p[:b.left+1]
 	}
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left < 0 {
-		return n + int(b.left), fmt.Errorf("the answer of %s has more than %d bytes", b.host, b.maxBytes)
+		return n - 1, b.tooLong()
 	}
 	return n, err
+}
+
+func (b *body) tooLong() error {
+	return fmt.Errorf("the answer of %s has more than %d bytes", b.host, b.maxBytes)
 }
