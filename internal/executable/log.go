@@ -20,9 +20,9 @@ var (
 // Log writes the lines of a program's log to log, each with its own level. Lines that name none are of level info. Of many, the last are
 // written.
 func Log(ctx context.Context, log *slog.Logger, plugin string, lines []string) {
-	if dropped := len(lines) - maxLines; dropped > 0 {
-		log.Log(ctx, slog.LevelDebug, "a plugin's log is too long: its beginning is left out", "plugin", plugin, "lines", dropped)
-		lines = lines[dropped:]
+	if len(lines) > maxLines {
+		log.Log(ctx, slog.LevelDebug, "a plugin's log is too long: its beginning is left out", "plugin", plugin)
+		lines = lines[len(lines)-maxLines:]
 	}
 	for _, line := range lines {
 		at := slog.LevelInfo

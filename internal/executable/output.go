@@ -27,18 +27,24 @@ func (l *limited) Write(p []byte) (int, error) {
 type tail struct {
 	kept  []byte
 	limit int
+	cut   bool
 }
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.kept = append(t.kept, p...)
 	if len(t.kept) > 2*t.limit { // not with each write, which would copy the whole tail for each line
-		t.kept = append(t.kept[:0], t.Bytes()...)
+		t.kept, t.cut = append(t.kept[:0], t.kept[len(t.kept)-t.limit:]...), true
 	}
 	return len(p), nil
 }
 
-// Bytes returns the end.
-func (t *tail) Bytes() []byte { return t.kept[max(0, len(t.kept)-t.limit):] }
+// Bytes returns the end, behind an ellipsis if it is not all: the rest of a line must not pass for a line.
+func (t *tail) Bytes() []byte {
+	if !t.cut && len(t.kept) <= t.limit {
+		return t.kept
+	}
+	return append([]byte("…"), t.kept[len(t.kept)-t.limit:]...)
+}
 
 // maxText bounds the text that is taken over from a program into an error, a report or a line of log.
 const maxText = 2 << 10
@@ -56,8 +62,8 @@ func said(o Output) string {
 	return "said: " + text
 }
 
-// Clean returns text from a program on one line of at most 2 KiB, without control characters and the queries of URLs, which may hold the
-// signatures that object storage takes for credentials.
+// Clean returns text from a program on one line of at most 2 KiB, without control characters, the users and passwords of URLs, and their
+// queries, which may hold the signatures that object storage takes for credentials.
 func Clean(text string) string {
 	text = clean(text[:min(len(text), 2*maxText)])
 	if len(text) > maxText {
@@ -74,12 +80,14 @@ func clean(text string) string {
 		}
 		return ' '
 	}, text)
-	return query.ReplaceAllString(strings.Join(strings.Fields(text), " "), "$1")
+	text = user.ReplaceAllString(strings.Join(strings.Fields(text), " "), "$1")
+	return query.ReplaceAllString(text, "$1")
 }
 
 var (
 	// escape matches what colours the text of a terminal (ECMA-48, section 5.4).
 	escape = regexp.MustCompile(`\x1b\[[0-?]*[ -/]*[@-~]`)
-	// query matches the query of a URL in a text.
-	query = regexp.MustCompile(`(https?://[^\s"?]+)\?[^\s"]*`)
+	// user and query match these parts of a URL in a text.
+	user  = regexp.MustCompile(`(?i)(https?://)[^\s"/?@]*@`)
+	query = regexp.MustCompile(`(?i)(https?://[^\s"?]+)\?[^\s"]*`)
 )

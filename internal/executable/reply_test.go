@@ -42,7 +42,10 @@ func TestNoReply(t *testing.T) {
 		{"on both", `{"a":1}`, `{"a":2}`, "2 JSON objects"},
 		{"cut off", `{"a":1`, "", "begins like a JSON object"},
 		{"inner object of one that is spread over lines", "{\n\"inner\": [\n{\"isSuccess\":true}\n]}", "", "begins like a JSON object"},
+		{"inner object of one on stderr that is spread over lines", "", "{\n\"inner\": [\n{\"isSuccess\":true}\n]}", "begins like a JSON object"},
 		{"a list", `[{"a":1}]`, "", "no JSON object"},
+		{"huge", `{"a":"` + strings.Repeat("x", maxReply) + `"}`, "", "4194312 bytes, and 4194304 are accepted"},
+		{"nested too deep", strings.Repeat(`{"a":`, 20000) + strings.Repeat("}", 20000), "", "exceeded max depth"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			reply, _, err := Reply(Output{Stdout: []byte(tt.stdout), Stderr: []byte(tt.stderr)})
@@ -50,6 +53,33 @@ func TestNoReply(t *testing.T) {
 				t.Errorf("Reply() = %s, %v; want an error that says %q", reply, err, tt.says)
 			}
 		})
+	}
+}
+
+// TestCutLogHasNoReply shows that the rest of a line whose beginning was dropped is not taken for a line, whoever had a say in it.
+func TestCutLogHasNoReply(t *testing.T) {
+	const forged = `{"isSuccess":true}`
+	stderr := &tail{limit: maxStderr}
+	line := `{"isSuccess":false,"message":"` + strings.Repeat("x", maxStderr) + forged + strings.Repeat("x", maxStderr-len(forged)-2) + `"}`
+	if _, err := stderr.Write([]byte(line)); err != nil {
+		t.Fatal(err)
+	}
+	reply, _, err := Reply(Output{Stderr: stderr.Bytes()})
+	if !errors.Is(err, ErrNoReply) {
+		t.Errorf("Reply() = %s, %v", reply, err)
+	}
+}
+
+// TestReplyIsFrugal shows that many lines or objects are not kept.
+func TestReplyIsFrugal(t *testing.T) {
+	for name, stdout := range map[string]string{
+		"objects": strings.Repeat("{}", 1<<16),
+		"lines":   strings.Repeat("line\n", 1<<10) + `{"a":1}`,
+	} {
+		var log []string
+		if n := testing.AllocsPerRun(1, func() { _, log, _ = Reply(Output{Stdout: []byte(stdout)}) }); n > 1<<15 || len(log) > 2*maxLines {
+			t.Errorf("%s: %.0f allocations, %d lines", name, n, len(log))
+		}
 	}
 }
 
@@ -71,9 +101,10 @@ func TestClean(t *testing.T) {
 	for text, want := range map[string]string{
 		"a\n\t b\x00c\r\n":       "a b c",
 		"\x1b[31;1mred\x1b[0m !": "red !",
-		`Get "https://b.example/x?Signature=s3cret&Expires=1": EOF`: `Get "https://b.example/x": EOF`,
-		strings.Repeat("ä", maxText):                                strings.Repeat("ä", maxText/2) + "…",
-		"\xff":                                                      "\uFFFD",
+		`Get "https://b.example/x?Signature=s3cret&Expires=1": EOF`:   `Get "https://b.example/x": EOF`,
+		`invalid proxy address "HTTP://me:s3cret@p:%1/": HTTP://p/?a`: `invalid proxy address "HTTP://p:%1/": HTTP://p/`,
+		strings.Repeat("ä", maxText):                                  strings.Repeat("ä", maxText/2) + "…",
+		"\xff":                                                        "\uFFFD",
 	} {
 		if got := Clean(text); got != want {
 			t.Errorf("Clean(%.40q) = %.40q, want %.40q", text, got, want)

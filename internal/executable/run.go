@@ -42,7 +42,7 @@ var slots = semaphore.NewWeighted(maxProcesses)
 // Output is what a program printed.
 type Output struct {
 	Stdout []byte // all of it
-	Stderr []byte // its end, up to 64 KiB
+	Stderr []byte // of more than 64 KiB an ellipsis and the end
 }
 
 // Run runs the program at path with stdin as its standard input, and with env, of the form KEY=value, added to the environment of this
