@@ -122,6 +122,9 @@ func (b *build) makePolicies(resources []resource) {
 			if len(block) == 0 {
 				return nil, mandatory, errors.New("spec.parameters is missing")
 			}
+			if err := checkTenantsPolicy(r.ID, block); err != nil {
+				return nil, mandatory, err
+			}
 			block["name"] = s.kind
 			policy, err = b.Factories.Policy(policyconfig.PoliciesConfig{PolicyPlugin: block})
 			return policy, mandatory, err

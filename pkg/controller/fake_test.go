@@ -17,6 +17,7 @@ import (
 	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
 	_ "github.com/ratify-project/ratify/pkg/policyprovider/configpolicy"
+	_ "github.com/ratify-project/ratify/pkg/policyprovider/regopolicy"
 	"github.com/ratify-project/ratify/pkg/referrerstore"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
 	"github.com/ratify-project/ratify/pkg/verifier"

@@ -1,7 +1,10 @@
 package controller
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,6 +78,53 @@ func TestTenantsChooseNoPrograms(t *testing.T) {
 			}
 			if v := outcome(t, s, "team"); v.Outcome != want {
 				t.Errorf("%s %v, want %s", v.Outcome, v.Err, want)
+			}
+		})
+	}
+}
+
+// A tenant's policy reads no files and reaches nobody; the cluster's may.
+func TestTenantsPolicyStaysInside(t *testing.T) {
+	rego := func(body string) string {
+		return `package ratify.policy
+default valid := false
+valid { ` + body + ` }`
+	}
+	file := filepath.Join(t.TempDir(), "policy.rego")
+	if err := os.WriteFile(file, []byte(rego("true")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	send := rego(`http.send({"method": "GET", "url": "http://100.100.100.200/"}).status_code == 200`)
+	for name, tt := range map[string]struct {
+		key, value    string
+		says, cluster string
+	}{
+		"reads reports":      {"policy", rego("not any_failed }\nany_failed { input.verifierReports[_].verifierReports[_].isSuccess == false"), "", ""},
+		"version 1":          {"policy", "package ratify.policy\nimport rego.v1\ndefault valid := false\nvalid if count(input.verifierReports) > 0", "", ""},
+		"sends":              {"policy", send, "undefined function http.send", ""},
+		"sends, other case":  {"Policy", send, "undefined function http.send", ""},
+		"sends by index":     {"policy", rego(`http["send"]({"method": "GET", "url": "http://x/"})`), "undefined function http.send", ""},
+		"looks up":           {"policy", rego(`net.lookup_ip_addr("secret.example")`), "undefined function net.lookup_ip_addr", ""},
+		"asks about runtime": {"policy", rego(`opa.runtime().env.SECRET`), "undefined function opa.runtime", ""},
+		"file":               {"policyPath", file, "only cluster-wide resources can have files read", ""},
+		"is none":            {"policy", "package", "rego_parse_error", "policy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parameters, err := json.Marshal(map[string]string{tt.key: tt.value})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, _ := newBuilder()
+			r := cluster()
+			r.Policies[0].Spec = v1beta1.PolicySpec{Type: "regopolicy", Parameters: raw(string(parameters))}
+			r.NamespacedPolicies = []v1beta1.NamespacedPolicy{{ObjectMeta: meta("team", policyName),
+				Spec: v1beta1.NamespacedPolicySpec{Type: "regopolicy", Parameters: raw(string(parameters))}}}
+			_, statuses := b.Build(t.Context(), r)
+			told := errorsOf(statuses)
+			for id, want := range map[string]string{"Policy ratify-policy": tt.cluster, "NamespacedPolicy team/ratify-policy": tt.says} {
+				if got := told[id]; !strings.Contains(got, want) || (got == "") != (want == "") {
+					t.Errorf("%s: %q, want %q", id, got, want)
+				}
 			}
 		})
 	}
