@@ -32,7 +32,8 @@ type Scope struct {
 type Mandatory struct {
 	// Verifiers are those among the cluster's.
 	Verifiers []verifier.ReferenceVerifier
-	// Policy says that the cluster's policy is mandatory, whichever verifiers it judges.
+	// Policy says that the cluster's policy is mandatory. It judges what the mandatory verifiers find; where there are none, or the namespace
+	// has no verifiers of its own, what all of the namespace's find.
 	Policy bool
 }
 
@@ -96,6 +97,7 @@ func newTenant(own, cluster Scope, m Mandatory) tenant {
 	}
 	mandatory := Scope{Stores: own.Stores, Verifiers: own.Verifiers, Policy: cluster.Policy, Err: cluster.Err}
 	switch {
+	case m.Policy && replacesPolicy && !replacesVerifiers: // all of the cluster's, those that are mandatory among them
 	case len(m.Verifiers) > 0 && (replacesVerifiers || replacesPolicy):
 		mandatory.Verifiers = m.Verifiers
 	case m.Policy && replacesPolicy:

@@ -133,6 +133,32 @@ func TestMandatory(t *testing.T) {
 	}
 }
 
+// A mandatory policy that asks for more than the mandatory verifiers look at is satisfied by what the cluster's other verifiers find, as long as
+// the namespace does not replace these.
+func TestMandatoryPolicyIsAskedAboutAllThatIsFound(t *testing.T) {
+	subject := digest.FromString("image")
+	g := newGraph()
+	g.attach(subject, signature, "good")
+	g.attach(subject, sbom, "good")
+	signatures, sboms := &fates{name: "signatures", artifactType: signature}, &fates{name: "sboms", artifactType: sbom}
+	both := policy(t, policyconfig.PolicyPluginConfig{"name": "configPolicy", "artifactVerificationPolicies": map[string]any{signature: "any", sbom: "any"}})
+	for name, tt := range map[string]struct {
+		own  Scope
+		want Outcome
+	}{
+		"own policy":               {Scope{Policy: jsonPolicy(t, "any")}, Verified},
+		"own policy and verifiers": {Scope{Policy: jsonPolicy(t, "any"), Verifiers: []verifier.ReferenceVerifier{sboms}}, Refused},
+	} {
+		e := NewEngine(Options{})
+		e.Load(NewSnapshot(1,
+			Scope{Stores: []referrerstore.ReferrerStore{g}, Policy: both, Verifiers: []verifier.ReferenceVerifier{signatures, sboms}},
+			SnapshotOptions{Namespaces: map[string]Scope{"team": tt.own}, Mandatory: Mandatory{Verifiers: []verifier.ReferenceVerifier{signatures}, Policy: true}}))
+		if v := e.Verify(t.Context(), "team", repo+"@"+subject.String()); v.Outcome != tt.want {
+			t.Errorf("%s: %s %+v, want %s", name, v.Outcome, v.Reports, tt.want)
+		}
+	}
+}
+
 // An image without any signature is told apart: the mandatory verifiers miss one.
 func TestMandatorySignatureIsMissing(t *testing.T) {
 	subject := digest.FromString("image")
