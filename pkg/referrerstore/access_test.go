@@ -263,7 +263,8 @@ func TestRedirect(t *testing.T) {
 			http.Redirect(w, r, "https://"+blobHost+r.URL.Path+"?Signature=signed-secret", http.StatusTemporaryRedirect)
 			return
 		}
-		fmt.Fprint(w, "another size")
+		w.Header().Set("Docker-Content-Digest", desc.Digest.String())
+		fmt.Fprint(w, "another blob")
 	})
 	_, err = verify(t.Context(), f.store(user("secret")), subject)
 	wantError(t, err, blobHost)

@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ratify-project/ratify/pkg/common"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
+	"oras.land/oras-go/v2/registry"
 )
 
 const (
@@ -39,16 +39,12 @@ func (s *Store) manifest(ctx context.Context, r reference, desc ocispec.Descript
 	if err := validate(desc, maxManifest); err != nil {
 		return ocispecs.ReferenceManifest{}, err
 	}
-	data, err := s.content(ctx, readingManifest, r, maxManifest, func(ctx context.Context) ([]byte, error) {
-		body, err := s.repository(r).Manifests().Fetch(ctx, desc)
-		if err != nil {
-			return nil, err
-		}
-		defer body.Close()
-		return readAll(body, desc)
-	})
+	data, err := s.content(ctx, readingManifest, r, maxManifest, s.repository(r).Manifests())
 	if err != nil {
 		return ocispecs.ReferenceManifest{}, err
+	}
+	if size := int64(len(data)); size != desc.Size {
+		return ocispecs.ReferenceManifest{}, fmt.Errorf("%w: it has %d bytes, and its descriptor says %d", ErrMalformed, size, desc.Size)
 	}
 	manifest, err := parseManifest(data, desc.MediaType)
 	if err != nil {
@@ -70,6 +66,12 @@ func (s *Store) noteSize(key string, size int64) {
 		size = disputed
 	}
 	s.sizes.Put(key, size, descriptorCost)
+}
+
+// declaredSize returns what manifests declare for a blob, if they agree.
+func (s *Store) declaredSize(r reference) (size int64, known bool) {
+	size, known = s.sizes.Get(r.key())
+	return size, known && size != disputed
 }
 
 // parseManifest reads a manifest whose digest was checked, so that what is wrong with it is the artifact's fault.
@@ -116,39 +118,24 @@ func (s *Store) GetBlobContent(ctx context.Context, subject common.Reference, id
 	if err != nil {
 		return nil, &Error{Op: readingBlob, Reference: subject.Original, Err: err}
 	}
-	declared, known := s.sizes.Get(r.key())
-	known = known && declared != disputed
-	if known && declared > maxBlob {
-		return nil, fail(readingBlob, r, fmt.Errorf("%w: its manifest declares %d bytes, and %d are accepted", ErrLimit, declared, maxBlob))
+	if size, known := s.declaredSize(r); known && size > maxBlob {
+		return nil, fail(readingBlob, r, fmt.Errorf("%w: its manifest declares %d bytes, and %d are accepted", ErrLimit, size, maxBlob))
 	}
-	data, err := s.content(ctx, readingBlob, r, maxBlob, func(ctx context.Context) ([]byte, error) {
-		blobs := s.repository(r).Blobs()
-		desc := ocispec.Descriptor{Digest: id, Size: declared}
-		var body io.ReadCloser
-		var err error
-		if known {
-			body, err = blobs.Fetch(ctx, desc)
-		} else {
-			desc, body, err = blobs.FetchReference(ctx, r.target)
-		}
-		if err != nil {
-			return nil, err
-		}
-		defer body.Close()
-		if desc.Size > maxBlob { // what an answer announces is no fact about the artifact: the next one may be another
-			return nil, fmt.Errorf("the registry announced %d bytes, and %d are accepted", desc.Size, maxBlob)
-		}
-		return readAll(body, desc)
-	})
+	data, err := s.content(ctx, readingBlob, r, maxBlob, s.repository(r).Blobs())
 	if err != nil {
 		return nil, fail(readingBlob, r, err)
+	}
+	// Looked up again, so that no manifest is blamed for what another one, read meanwhile, says.
+	if size, known := s.declaredSize(r); known && size != int64(len(data)) {
+		return nil, fail(readingBlob, r, fmt.Errorf("%w: it has %d bytes, and its manifest declares %d", ErrMalformed, len(data), size))
 	}
 	return slices.Clone(data), nil // the cache keeps the original
 }
 
-// content returns what r, a digest, refers to, from the memory, the disk or fetch. What is read as a manifest and as a blob is kept apart:
-// registries have them under different names, and the one may be missing there while the other is not.
-func (s *Store) content(ctx context.Context, op string, r reference, limit int64, fetch func(context.Context) ([]byte, error)) ([]byte, error) {
+// content returns what r, a digest, refers to, from the memory, the disk or the registry. What is read as a manifest and as a blob is kept
+// apart: registries have them under different names, and the one may be missing there while the other is not. Descriptors of it have no say
+// here: who lists it with a lie must not fail those who ask for the same at that time, and once its digest is right, the lie is a fact.
+func (s *Store) content(ctx context.Context, op string, r reference, limit int64, from registry.ReferenceFetcher) ([]byte, error) {
 	key := op + " " + r.key()
 	if data, ok := s.contents.Get(key); ok {
 		s.onCache(true)
@@ -163,7 +150,15 @@ func (s *Store) content(ctx context.Context, op string, r reference, limit int64
 			}
 		}
 		s.onCache(false)
-		data, err := fetch(ctx)
+		announced, body, err := from.FetchReference(ctx, r.target)
+		if err != nil {
+			return nil, err
+		}
+		defer body.Close()
+		if announced.Size > limit { // what an answer announces is no fact about the artifact: the next one may be another
+			return nil, fmt.Errorf("the registry announced %d bytes, and %d are accepted", announced.Size, limit)
+		}
+		data, err := readAll(body, ocispec.Descriptor{Digest: r.digest(), Size: announced.Size})
 		if err != nil {
 			return nil, err
 		}

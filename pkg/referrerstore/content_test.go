@@ -218,6 +218,120 @@ func TestForeignManifestSpoilsNothing(t *testing.T) {
 	}
 }
 
+// What a descriptor says of content whose digest is right is a fact, also when it is a lie. A delivery that is cut short or wrong is none.
+func TestLyingDescriptor(t *testing.T) {
+	f := newFake(t)
+	f.challenge = ""
+	subject, desc := f.image("app", "v1")
+	manifest, _ := f.sign("app", desc, "signature")
+	index := f.push("app", ocispec.MediaTypeImageIndex, []byte(`{"schemaVersion":2,"manifests":[]}`))
+	lie := func(change func(*ocispec.Descriptor)) ocispecs.ReferenceDescriptor {
+		d := manifest
+		change(&d)
+		return ocispecs.ReferenceDescriptor{Descriptor: d}
+	}
+	for name, test := range map[string]struct {
+		desc ocispecs.ReferenceDescriptor
+		want string
+	}{
+		"shorter":            {lie(func(d *ocispec.Descriptor) { d.Size-- }), "its descriptor says"},
+		"longer":             {lie(func(d *ocispec.Descriptor) { d.Size++ }), "its descriptor says"},
+		"empty":              {lie(func(d *ocispec.Descriptor) { d.Size = 0 }), "its descriptor says"},
+		"another media type": {lie(func(d *ocispec.Descriptor) { d.MediaType = "application/vnd.example" }), "media type"},
+		"Docker's type":      {lie(func(d *ocispec.Descriptor) { d.MediaType = dockerManifest }), "it says that it is"},
+		"an index":           {lie(func(d *ocispec.Descriptor) { d.MediaType, d.Digest = index.MediaType, index.Digest; d.Size = index.Size }), "media type"},
+	} {
+		for _, honestFirst := range []bool{true, false} {
+			f.set(func() { f.intercept = nil })
+			s := f.store(nil)
+			if honestFirst {
+				wantManifest(t, s, subject, manifest)
+			}
+			_, err := s.GetReferenceManifest(t.Context(), subject, test.desc)
+			if !errors.Is(err, ErrMalformed) {
+				t.Errorf("%s: %v", name, err)
+			}
+			wantError(t, err, test.want)
+			wantManifest(t, s, subject, manifest)
+		}
+		for fault, handler := range map[string]http.HandlerFunc{
+			"cut short": func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", ocispec.MediaTypeImageManifest)
+				w.Header().Set("Content-Length", fmt.Sprint(manifest.Size))
+				fmt.Fprint(w, "{")
+			},
+			"other content": func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", ocispec.MediaTypeImageManifest)
+				fmt.Fprint(w, "{}")
+			},
+		} {
+			f.on(isKind("manifests"), handler)
+			if _, err := f.store(nil).GetReferenceManifest(t.Context(), subject, test.desc); err == nil || errors.Is(err, ErrMalformed) {
+				t.Errorf("%s, %s: %v", name, fault, err)
+			}
+		}
+	}
+}
+
+// A manifest that lies about the size of its blob is refused, and nobody else is for it.
+func TestLyingManifest(t *testing.T) {
+	f := newFake(t)
+	f.challenge = ""
+	subject, desc := f.image("app", "v1")
+	manifest, signature := f.sign("app", desc, "signature")
+	liar := f.push("app", ocispec.MediaTypeImageManifest, fmt.Appendf(nil,
+		`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"x","digest":%q,"size":2},"layers":[{"mediaType":"x","digest":%q,"size":1}]}`,
+		ocispec.MediaTypeImageManifest, digest.FromString("{}"), signature.Digest))
+	s := f.store(nil)
+	for range 2 { // from the registry, and from memory
+		wantManifest(t, s, subject, liar)
+		_, err := s.GetBlobContent(t.Context(), subject, signature.Digest)
+		if !errors.Is(err, ErrMalformed) {
+			t.Errorf("the liar's blob: %v", err)
+		}
+		wantError(t, err, "9 bytes", "declares 1")
+	}
+	wantManifest(t, s, subject, manifest)
+	if blob, err := s.GetBlobContent(t.Context(), subject, signature.Digest); err != nil || string(blob) != "signature" {
+		t.Errorf("the honest one's: %q, %v", blob, err)
+	}
+}
+
+// Who waits for the answer that somebody with a lying descriptor has asked for is not failed by it.
+func TestLieOfAnotherCaller(t *testing.T) {
+	f := newFake(t)
+	f.challenge = ""
+	subject, desc := f.image("app", "v1")
+	manifest, _ := f.sign("app", desc, "signature")
+	lie := manifest
+	lie.Size = 1
+	reached, release := make(chan struct{}), make(chan struct{})
+	f.on(isKind("manifests"), func(w http.ResponseWriter, r *http.Request) {
+		reached <- struct{}{} // a second request would hang here
+		<-release
+		f.forward(w, r)
+	})
+	s := f.store(nil)
+	lied := make(chan error)
+	go func() {
+		_, err := s.GetReferenceManifest(t.Context(), subject, ocispecs.ReferenceDescriptor{Descriptor: lie})
+		lied <- err
+	}()
+	<-reached
+	honest := make(chan error)
+	go func() {
+		_, err := s.GetReferenceManifest(t.Context(), subject, ocispecs.ReferenceDescriptor{Descriptor: manifest})
+		honest <- err
+	}()
+	close(release)
+	if err := <-lied; !errors.Is(err, ErrMalformed) {
+		t.Errorf("the liar: %v", err)
+	}
+	if err := <-honest; err != nil {
+		t.Errorf("the honest one: %v", err)
+	}
+}
+
 func wantManifest(t *testing.T, s *Store, subject common.Reference, desc ocispec.Descriptor) {
 	t.Helper()
 	if _, err := s.GetReferenceManifest(t.Context(), subject, ocispecs.ReferenceDescriptor{Descriptor: desc}); err != nil {

@@ -148,13 +148,18 @@ func (s *Store) askTag(ctx context.Context, r reference, desc ocispec.Descriptor
 	if err != nil {
 		return nil, false, err
 	}
+	// A client made this list: what is wrong with it is a fact.
 	var content ocispec.Index
 	if err := json.Unmarshal(data, &content); err != nil {
-		return nil, false, fmt.Errorf("the list under the referrers tag %s: %w", tag, err)
+		return nil, false, fmt.Errorf("%w: the list under the referrers tag %s: %w", ErrMalformed, tag, err)
 	}
 	var found referrerList
-	err = found.add(content.Manifests)
-	return found.list, true, err
+	if err := found.add(content.Manifests); err != nil && !errors.Is(err, ErrLimit) {
+		return nil, false, fmt.Errorf("%w: the list under the referrers tag %s: %w", ErrMalformed, tag, err)
+	} else if err != nil {
+		return nil, false, err
+	}
+	return found.list, true, nil
 }
 
 // referrerList collects referrers, each once.

@@ -50,6 +50,29 @@ func TestReferrersTag(t *testing.T) {
 	wantBlobs(t, s, other, "other signature")
 }
 
+// The list under the tag is a client's: what it gets wrong is a fact, unlike what the API gets wrong.
+func TestMalformedReferrersTag(t *testing.T) {
+	f := newFake(t)
+	f.challenge = ""
+	subject, desc := f.image("app", "v1")
+	for _, list := range []string{`{"manifests":"none"}`, `{"manifests":[{"digest":"sha256:12","size":1}]}`,
+		fmt.Sprintf(`{"manifests":[{"digest":%q,"size":-1}]}`, desc.Digest)} {
+		f.on(func(r *http.Request) bool { return r.URL.Path != "/v2/" }, func(w http.ResponseWriter, r *http.Request) {
+			if isKind("referrers")(r) {
+				http.NotFound(w, r)
+				return
+			}
+			w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
+			fmt.Fprint(w, list)
+		})
+		_, err := f.store(nil).ListReferrers(t.Context(), subject, nil, "", &ocispecs.SubjectDescriptor{Descriptor: desc})
+		if !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", list, err)
+		}
+		wantError(t, err, "referrers tag sha256-")
+	}
+}
+
 // A proxy that answers everything with a page of its own must not make signed images look unsigned.
 func TestWebPage(t *testing.T) {
 	for kind, match := range map[string]func(*http.Request) bool{

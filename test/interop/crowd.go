@@ -66,8 +66,8 @@ func crowd(ctx context.Context, e *environment) error {
 		says    string
 	}{
 		{slices.Concat(bad, untrusted, repeats), "refused", "no trust store holds the issuer of CN=stranger"},
-		// What a descriptor lies about cannot be read. It may have been the good signature, but it hides no other.
-		{slices.Concat(liar, bad, untrusted, repeats), "undetermined", "Content-Length"},
+		// Content of the right digest that its descriptor lies about was read: who can push must not keep an image from ever being decided.
+		{slices.Concat(liar, bad, untrusted, repeats), "refused", "its descriptor says 1"},
 		{slices.Concat(liar, bad, untrusted, repeats, trusted), "verified", "signed by CN=good"},
 	} {
 		if err := putReferrers(ctx, image, c.list); err != nil {
