@@ -24,7 +24,7 @@ const (
 	// maxChainLength limits the certificates in an envelope, and those in its timestamp. Chains have two to four.
 	maxChainLength = 16
 
-	// maxRSABits limits the keys of these certificates, as crypto/tls does. Verifying takes time that grows with the square of the length (a key
+	// maxRSABits limits the keys of these certificates, and those of trust anchors, as crypto/tls does. Verifying takes time that grows with the square of the length (a key
 	// of 64 KiB: 11 s), cannot be cancelled, and is done before it is known whose key it is. The specification allows up to 4096 for signing.
 	maxRSABits = 8192
 )
@@ -100,9 +100,16 @@ func checkCertificates(certs []*x509.Certificate) error {
 		return fmt.Errorf("it has %d certificates; more than %d are not accepted", len(certs), maxChainLength)
 	}
 	for i, cert := range certs {
-		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits {
-			return fmt.Errorf("certificate %d has an RSA key of %d bits; more than %d are not accepted", i+1, key.N.BitLen(), maxRSABits)
+		if err := checkKey(cert); err != nil {
+			return fmt.Errorf("certificate %d has %w", i+1, err)
 		}
+	}
+	return nil
+}
+
+func checkKey(cert *x509.Certificate) error {
+	if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits {
+		return fmt.Errorf("an RSA key of %d bits; more than %d are not accepted", key.N.BitLen(), maxRSABits)
 	}
 	return nil
 }

@@ -59,6 +59,7 @@ func TestPolicyMistakes(t *testing.T) {
 		{"empty store", store(`"ca:empty"`), second + ".trustStores[0]", "has no certificates"},
 		{"store without certificates", store(`"ca:none"`), "verificationCertStores.ca.none", "there is no certificate at all"},
 		{"store of leaves", store(`"signingAuthority:leaves"`), "verificationCertStores.signingAuthority.leaves", "neither a CA's nor self-signed"},
+		{"store of heavy keys", store(`"signingAuthority:heavy"`), "verificationCertStores.signingAuthority.heavy", "RSA key of 16384 bits"},
 
 		{"no identity", identity(""), second, "missing trust stores or trusted identities"},
 		{"empty identity", identity(`""`), second + ".trustedIdentities[0]", "empty trusted identity"},
@@ -80,10 +81,10 @@ func TestPolicyMistakes(t *testing.T) {
 		{"identities that overlap", identity(`"` + dn + `,CN=a","` + dn + `"`), second, "overlapping x509 trustedIdentities"},
 	}
 	root := newRoot(t, "root")
-	material := providers{"roots": {root.cert}, "leaves": {issue(t, root, "leaf", newKey(t)).cert}, "none": nil}
+	material := providers{"roots": {root.cert}, "leaves": {issue(t, root, "leaf", newKey(t)).cert}, "none": nil, "heavy": {heavyCertificate(t)}}
 	parameters := func(second string) string {
 		return `{"name":"n","artifactTypes":"*",
-			"verificationCertStores":{"ca":{"certs":["roots"],"empty":[],"none":["none"]},"signingAuthority":{"leaves":["leaves"]}},
+			"verificationCertStores":{"ca":{"certs":["roots"],"empty":[],"none":["none"]},"signingAuthority":{"leaves":["leaves"],"heavy":["heavy"]}},
 			"trustPolicyDoc":{"version":"1.0","trustPolicies":[` + statement("a", `"*"`, `"level":"strict"`, `"ca:certs"`, `"*"`) + "," + second + `]}}`
 	}
 	for _, tt := range tests {
@@ -106,6 +107,39 @@ func TestPolicyMistakes(t *testing.T) {
 		if _, err := New(t.Context(), parse(t, parameters(right)), Options{KeyMaterial: material, Log: quiet()}); err != nil {
 			t.Errorf("%s: %v", right, err)
 		}
+	}
+}
+
+// TestTooMuch has parameters that would keep a configuration from being loaded for minutes, or take the memory of others.
+func TestTooMuch(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	list := func(n int, format string) string {
+		var items []string
+		for i := range n {
+			items = append(items, fmt.Sprintf(format, i))
+		}
+		return strings.Join(items, ",")
+	}
+	material := providers{"roots": {newRoot(t, "root").cert}}
+	parameters := func(stores, used, identities string) string {
+		return `{"name":"n","artifactTypes":"*","verificationCertStores":{"ca":{` + stores + `}},"trustPolicyDoc":{"version":"1.0","trustPolicies":[
+			{"name":"a","registryScopes":["*"],"signatureVerification":{"level":"strict"},"trustStores":[` + used + `],"trustedIdentities":[` + identities + `]}]}}`
+	}
+	const store, identity = `"s%d":["roots"]`, `"x509.subject:C=US,ST=WA,O=Notation,CN=%d"`
+	const policy = "trustPolicyDoc.trustPolicies[0]"
+	for name, tt := range map[string]struct{ parameters, field string }{
+		"all that is allowed": {parameters(list(maxStores, store), list(maxStores, `"ca:s%d"`), list(maxIdentities, identity)), ""},
+		"identities":          {parameters(list(1, store), `"ca:s0"`, list(maxIdentities+1, identity)), policy + ".trustedIdentities"},
+		"stores":              {parameters(list(maxStores+1, store), list(maxStores+1, `"ca:s%d"`), `"*"`), policy + ".trustStores[64]"},
+		"providers":           {parameters(`"s":["roots"`+strings.Repeat(`,"roots"`, maxProviders)+"]", `"ca:s"`, `"*"`), "verificationCertStores.ca.s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := New(t.Context(), parse(t, tt.parameters), Options{KeyMaterial: material, Log: quiet()})
+			mistake, _ := errors.AsType[*ConfigError](err)
+			if tt.field == "" && err != nil || tt.field != "" && (mistake == nil || mistake.Field != tt.field) {
+				t.Errorf("New() = %v, want a mistake at %q", err, tt.field)
+			}
+		})
 	}
 }
 

@@ -17,6 +17,10 @@ import (
 // x509Subject is the prefix of identities that are distinguished names. Others are left to verification plugins.
 const x509Subject = "x509.subject"
 
+// maxIdentities limits the trusted identities of one document. notation-go compares each with each, which takes a second for a thousand and ten
+// minutes for as many as a Kubernetes resource can hold.
+const maxIdentities = 500
+
 // subjectAttributes are the attributes of a certificate's subject that notation-go compares, which are those that crypto/x509/pkix has names for,
 // and S, which stands for ST.
 var subjectAttributes = []string{"C", "ST", "S", "L", "O", "OU", "CN", "STREET", "POSTALCODE", "SERIALNUMBER"}
@@ -35,11 +39,16 @@ func parsePolicies(raw []byte) (*trustpolicy.Document, error) {
 		return nil, err
 	}
 	doc := &trustpolicy.Document{Version: outer.Version}
+	identities := 0
 	for i, raw := range outer.TrustPolicies {
 		path := fmt.Sprintf("%s.trustPolicies[%d]", field, i)
 		var policy trustpolicy.TrustPolicy
 		if err := decodeStrict(path, raw, &policy); err != nil {
 			return nil, err
+		}
+		if identities += len(policy.TrustedIdentities); identities > maxIdentities {
+			return nil, configErrorf(path+".trustedIdentities", "are too many: the policies of one verifier can have %d; name fewer by what signers have in common, "+
+				"such as O and OU", maxIdentities)
 		}
 		if err := checkPolicyStatement(path, policy); err != nil {
 			return nil, err

@@ -19,6 +19,13 @@ import (
 // in memory; the time is for one that does not.
 const keyMaterialTimeout = 30 * time.Second
 
+// maxStores limits the trust stores that the policies of one verifier use, and maxProviders what one of them is made of. Each has its own list of
+// anchors, and who writes a verifier of a namespace must not decide how much memory all others have left.
+const (
+	maxStores    = 64
+	maxProviders = 64
+)
+
 // ErrKeyMaterial marks errors of New that are not about the configuration alone: a key management provider that it names is missing, fails or
 // holds no certificate that can be a trust anchor. New may succeed once that provider changes.
 var ErrKeyMaterial = errors.New("key material is not available")
@@ -70,6 +77,9 @@ func loadTrustStores(ctx context.Context, p *parameters, o Options) (trustStores
 				continue
 			}
 			field := fmt.Sprintf("trustPolicyDoc.trustPolicies[%d].trustStores[%d]", i, j)
+			if len(stores) == maxStores {
+				return nil, configErrorf(field, "is one trust store too many: the policies of one verifier can use %d", maxStores)
+			}
 			var certs []*x509.Certificate
 			var err error
 			if providers := p.certStores[key.kind][key.name]; len(providers) > 0 {
@@ -93,7 +103,7 @@ func loadTrustStores(ctx context.Context, p *parameters, o Options) (trustStores
 			anchors, dropped := trustAnchors(certs)
 			if len(anchors) == 0 {
 				return nil, configErrorf(field, "%w: trust store %s holds no trust anchor; only certificates of CAs and self-signed ones are: %s",
-					ErrKeyMaterial, key, cmp.Or(strings.Join(dropped, "; "), "there is no certificate at all"))
+					ErrKeyMaterial, key, cmp.Or(clean(strings.Join(dropped, "; ")), "there is no certificate at all"))
 			}
 			warnOfAnchors(o.Log.With(slog.String("verifier", p.name), slog.String("trustStore", key.String())), anchors, dropped)
 			stores[key] = anchors
@@ -146,6 +156,9 @@ func names(keys []storeKey) string {
 
 // certificatesOf returns the certificates of all providers of a store; all must answer, because a store with a root less refuses images.
 func certificatesOf(ctx context.Context, field string, providers []string, o Options) ([]*x509.Certificate, error) {
+	if len(providers) > maxProviders {
+		return nil, configErrorf(field, "names %d key management providers; a trust store can be made of %d", len(providers), maxProviders)
+	}
 	var certs []*x509.Certificate
 	for i, provider := range providers {
 		field := fmt.Sprintf("%s[%d]", field, i)
@@ -182,6 +195,10 @@ func trustAnchors(certs []*x509.Certificate) (anchors []*x509.Certificate, dropp
 			continue
 		}
 		seen[string(cert.Raw)] = true
+		if err := checkKey(cert); err != nil {
+			dropped = append(dropped, fmt.Sprintf("%s has %v", cert.Subject, err))
+			continue
+		}
 		if !cert.IsCA && cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) != nil {
 			dropped = append(dropped, fmt.Sprintf("%s is neither a CA's nor self-signed, its issuer is %s", cert.Subject, cert.Issuer))
 			continue
