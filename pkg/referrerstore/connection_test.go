@@ -57,6 +57,7 @@ func TestPrivateCA(t *testing.T) {
 		"another port's":                {"", []any{private(registryHost+":5000", f.pem())}, subject, []string{registryHost, "caBundle"}},
 		"another authority":             {"", []any{private(registryHost, stranger)}, subject, []string{registryHost, "caBundle"}},
 		"the most specific counts":      {"", []any{private("*.example.com", f.pem()), private(registryHost, stranger)}, subject, []string{registryHost, "caBundle"}},
+		"one that does not say":         {"", []any{private("*.example.com", f.pem()), map[string]any{"host": registryHost, "useHttp": false}}, subject, nil},
 		"token service without its own": {`Bearer realm="https://` + tokenHost + `/token"`, []any{private(registryHost, f.pem())}, subject, []string{tokenHost, "caBundle"}},
 		"token service with its own":    {`Bearer realm="https://` + tokenHost + `/token"`, []any{private(registryHost, f.pem()), private(tokenHost, f.pem())}, subject, nil},
 	} {
@@ -151,6 +152,29 @@ func TestPlainHTTP(t *testing.T) {
 			t.Errorf("%s came by plain HTTP that nobody asked for", call)
 		}
 	})
+}
+
+// Docker Hub is one registry under several names: docker.io in references, and the host that serves it.
+func TestDockerHub(t *testing.T) {
+	f := newFake(t)
+	f.challenge, f.password = `Basic realm="fake"`, "secret"
+	subject, desc := f.image("library/app", "v1")
+	f.sign("library/app", desc, "signature")
+	plain := httptest.NewServer(http.HandlerFunc(f.serve))
+	defer plain.Close()
+	f.dialer["registry-1.docker.io:80"] = plain.Listener.Addr().String()
+	providers := []any{map[string]any{"name": "hub", "registries": []any{"index.docker.io"}}}
+	for _, host := range []string{"docker.io", "registry-1.docker.io", "*.docker.io"} {
+		s := f.store(user("secret"), "registries", []any{map[string]any{"host": host, "useHttp": true}}, "authProviders", providers)
+		wantBlobs(t, s, at(subject, "docker.io"), "signature")
+		wantBlobs(t, s, at(subject, "registry-1.docker.io"), "signature")
+	}
+	hub, _ := parsePattern("docker.io")
+	for _, host := range []string{"auth.docker.io", "evil-docker.io", "docker.io:5000", "registry-1.docker.io.evil.com", "registry-1.docker.io:5000", "example.com"} {
+		if hub.names(host) {
+			t.Errorf("docker.io names %s", host)
+		}
+	}
 }
 
 // proxy is an HTTP proxy that wants a user and a password, and leads every host to the fake.

@@ -239,7 +239,10 @@ func TestLyingDescriptor(t *testing.T) {
 		"empty":              {lie(func(d *ocispec.Descriptor) { d.Size = 0 }), "its descriptor says"},
 		"another media type": {lie(func(d *ocispec.Descriptor) { d.MediaType = "application/vnd.example" }), "media type"},
 		"Docker's type":      {lie(func(d *ocispec.Descriptor) { d.MediaType = dockerManifest }), "it says that it is"},
-		"an index":           {lie(func(d *ocispec.Descriptor) { d.MediaType, d.Digest = index.MediaType, index.Digest; d.Size = index.Size }), "media type"},
+		"an index": {lie(func(d *ocispec.Descriptor) {
+			d.MediaType, d.Digest = index.MediaType, index.Digest
+			d.Size = index.Size
+		}), "media type"},
 	} {
 		for _, honestFirst := range []bool{true, false} {
 			f.set(func() { f.intercept = nil })

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -67,13 +68,18 @@ func splitHost(text string) (host, port string, ok bool) {
 	return host, port, true
 }
 
+// dockerHub are the names of one registry: that of references, that of Docker's configuration, and the host that serves it.
+var dockerHub = []string{"docker.io", "index.docker.io", "registry-1.docker.io"}
+
 // names tells whether the pattern names the registry host[:port].
 func (p pattern) names(registry string) bool {
 	host, port, ok := splitHost(registry)
+	if slices.Contains(dockerHub, host) {
+		return slices.ContainsFunc(dockerHub, func(alias string) bool { return p.matches(alias, port) })
+	}
 	return ok && p.matches(host, port)
 }
 
-// matches tells whether the registry is one of those named.
 func (p pattern) matches(host, port string) bool {
 	if p.port != port {
 		return false

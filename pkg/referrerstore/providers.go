@@ -91,7 +91,6 @@ func newProvider(made upstream.AuthProvider, name string, order int, patterns []
 // candidates returns the providers to ask about a registry, in order: the more precise the pattern, the earlier; those without patterns
 // last; equals in the order of the configuration.
 func (p *providers) candidates(registry string) []*provider {
-	host, port, _ := splitHost(registry)
 	type candidate struct {
 		*provider
 		weight int
@@ -103,7 +102,7 @@ func (p *providers) candidates(registry string) []*provider {
 			weight = 0
 		}
 		for _, pattern := range one.patterns {
-			if pattern.matches(host, port) {
+			if pattern.names(registry) {
 				weight = max(weight, pattern.weight())
 			}
 		}

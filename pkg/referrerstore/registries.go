@@ -69,11 +69,13 @@ func (s *settings) plainHTTP(registry string) bool {
 	return s.useHTTP
 }
 
-// privateRoots are the certificate authorities of single registries.
+// privateRoots are the certificate authorities of single registries. As with useHttp, an entry without any leaves it to the next one.
 func (s *settings) privateRoots() []transport.Private {
 	var private []transport.Private
 	for _, one := range s.registries {
-		private = append(private, transport.Private{Matches: one.pattern.names, Roots: one.roots})
+		if len(one.roots) > 0 {
+			private = append(private, transport.Private{Matches: one.pattern.names, Roots: one.roots})
+		}
 	}
 	return private
 }

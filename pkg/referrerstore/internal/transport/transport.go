@@ -38,7 +38,7 @@ type Config struct {
 // Private are certificate authorities that are trusted, besides all others, for some hosts only.
 type Private struct {
 	Matches func(host string) bool // host[:port], as in a URL
-	Roots   []*x509.Certificate    // none: nothing besides
+	Roots   []*x509.Certificate
 }
 
 // Transport sends requests over pooled connections. Make one with New; Close ends its idle connections.
@@ -53,7 +53,7 @@ type Transport struct {
 // privatePool are the connections to the hosts of a Private.
 type privatePool struct {
 	matches func(host string) bool
-	pool    *http.Transport // nil: as any other host
+	pool    *http.Transport
 }
 
 // New returns a Transport for c.
@@ -82,12 +82,9 @@ func New(c Config) (*Transport, error) {
 	t := &Transport{verified: verified, loopback: verified.Clone(), onRequest: c.OnRequest, now: c.Now}
 	t.loopback.TLSClientConfig.InsecureSkipVerify = true // see IsLoopback
 	for _, p := range c.Private {
-		one := privatePool{matches: p.Matches}
-		if len(p.Roots) > 0 {
-			one.pool = verified.Clone()
-			if err := trust(one.pool, p.Roots); err != nil {
-				return nil, err
-			}
+		one := privatePool{matches: p.Matches, pool: verified.Clone()}
+		if err := trust(one.pool, p.Roots); err != nil {
+			return nil, err
 		}
 		t.private = append(t.private, one)
 	}
@@ -119,9 +116,7 @@ func (t *Transport) Close() {
 	t.verified.CloseIdleConnections()
 	t.loopback.CloseIdleConnections()
 	for _, p := range t.private {
-		if p.pool != nil {
-			p.pool.CloseIdleConnections()
-		}
+		p.pool.CloseIdleConnections()
 	}
 }
 
@@ -130,10 +125,7 @@ func (t *Transport) Close() {
 func (t *Transport) pool(u *url.URL) *http.Transport {
 	for _, p := range t.private {
 		if p.matches(u.Host) {
-			if p.pool != nil {
-				return p.pool
-			}
-			break
+			return p.pool
 		}
 	}
 	if IsLoopback(u.Hostname()) {
