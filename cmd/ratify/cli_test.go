@@ -153,6 +153,15 @@ func TestUpstreamConfigFilesLoad(t *testing.T) {
 	}
 	put(".config/notation/localkeys/notation.crt", w.Anchors(), 0o600)
 	put("truststore/anchors.crt", w.Anchors(), 0o600)
+	cosign, err := signing.NewCosignKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := cosign.PEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(".staging/cosign/cosign.pub", key, 0o600)
 	for _, plugin := range []string{"sbom", "licensechecker", "vulnerabilityreport", "schemavalidator"} {
 		put(".ratify/plugins/"+plugin, "#!/bin/sh\nexit 1\n", 0o700)
 	}

@@ -46,7 +46,7 @@ func TestCosignWithInlineKeys(t *testing.T) {
 	}
 	p := startInProcess(t, w, serveOptions{}, cosignConfig(w, anchors))
 	for image, admitted := range want {
-		if a := p.ask(image); a.verdicts[image] != admitted || len(a.verdicts) != 1 {
+		if a := p.ask(image); a.Verdicts[image] != admitted || len(a.Verdicts) != 1 {
 			t.Errorf("%s: %+v, want %t", image, a, admitted)
 		}
 	}
@@ -89,7 +89,7 @@ func TestCosignKeysChange(t *testing.T) {
 		want bool
 	}{{key, true}, {other, false}, {key, true}} {
 		p.reload(config(step.key))
-		if a := p.ask(ref); a.verdicts[ref] != step.want || len(a.verdicts) != 1 {
+		if a := p.ask(ref); a.Verdicts[ref] != step.want || len(a.Verdicts) != 1 {
 			t.Errorf("%+v, want %t", a, step.want)
 		}
 	}

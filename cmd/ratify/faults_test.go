@@ -49,24 +49,24 @@ func TestFaults(t *testing.T) {
 
 				w.Cloud.Endpoint(culprit.host).SetFault(what)
 				a := p.ask(signed, unsigned)
-				for image, admitted := range a.verdicts {
+				for image, admitted := range a.Verdicts {
 					if admitted {
 						t.Errorf("%s was admitted", image)
 					}
 				}
-				if a.took > faultBudget+slack {
-					t.Errorf("the answer took %s of %s", a.took, faultBudget)
+				if a.Took > faultBudget+slack {
+					t.Errorf("the answer took %s of %s", a.Took, faultBudget)
 				}
-				if len(a.verdicts) != 0 {
-					t.Errorf("verdicts %v %v: an outage is not evidence", a.verdicts, a.reports)
+				if len(a.Verdicts) != 0 {
+					t.Errorf("verdicts %v %v: an outage is not evidence", a.Verdicts, a.Reports)
 				}
-				if !strings.Contains(a.systemError, culprit.host) {
-					t.Errorf("the error does not name %s: %s", culprit.host, a.systemError)
+				if !strings.Contains(a.SystemError, culprit.host) {
+					t.Errorf("the error does not name %s: %s", culprit.host, a.SystemError)
 				}
 
 				w.Cloud.Endpoint(culprit.host).SetFault(emulator.Fault{})
 				a = p.ask(signed, unsigned)
-				if !a.verdicts[signed] || a.verdicts[unsigned] || len(a.verdicts) != 2 {
+				if !a.Verdicts[signed] || a.Verdicts[unsigned] || len(a.Verdicts) != 2 {
 					t.Errorf("after the fault: %+v", a)
 				}
 				http.DefaultClient.CloseIdleConnections()
@@ -88,7 +88,7 @@ func TestRevocations(t *testing.T) {
 			for i, before := range []func(){func() {}, func() { revoke(w.Cloud) }} {
 				image := push(t, w, scenario.Demo, fmt.Sprintf("revoked/%d", i), scenario.SignedJWS)
 				before()
-				if a := p.ask(image); !a.verdicts[image] {
+				if a := p.ask(image); !a.Verdicts[image] {
 					t.Errorf("image %d: %+v", i, a)
 				}
 			}

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,11 +8,11 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/gatekeeper"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
 )
 
@@ -103,64 +100,11 @@ func (p *inProcess) reload(content []byte) {
 	}
 }
 
-// answer is what Gatekeeper reads of an answer.
-type answer struct {
-	verdicts    map[string]bool // by image
-	reports     map[string]string
-	systemError string
-	took        time.Duration
-}
-
-func (p *inProcess) ask(images ...string) answer {
+func (p *inProcess) ask(images ...string) gatekeeper.Answer {
 	p.t.Helper()
-	a, err := ask(http.DefaultClient, p.url, images...)
+	a, err := gatekeeper.Ask(p.t.Context(), http.DefaultClient, p.url, images...)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	return a
-}
-
-// ask asks as Gatekeeper does.
-func ask(client *http.Client, url string, images ...string) (answer, error) {
-	body, err := json.Marshal(map[string]any{
-		"apiVersion": "externaldata.gatekeeper.sh/v1beta1", "kind": "ProviderRequest", "request": map[string]any{"keys": images},
-	})
-	if err != nil {
-		return answer{}, err
-	}
-	start := time.Now()
-	res, err := client.Post(url+"/ratify/gatekeeper/v1/verify", "application/json", bytes.NewReader(body))
-	if err != nil {
-		return answer{}, err
-	}
-	defer res.Body.Close()
-	content, err := io.ReadAll(res.Body)
-	if err != nil {
-		return answer{}, err
-	}
-	var got struct {
-		Response struct {
-			Items []struct {
-				Key   string `json:"key"`
-				Error string `json:"error"`
-				Value struct {
-					IsSuccess       *bool           `json:"isSuccess"`
-					VerifierReports json.RawMessage `json:"verifierReports"`
-				} `json:"value"`
-			} `json:"items"`
-			SystemError string `json:"systemError"`
-		} `json:"response"`
-	}
-	if err := json.Unmarshal(content, &got); err != nil {
-		return answer{}, fmt.Errorf("%w: %s", err, content)
-	}
-	a := answer{verdicts: map[string]bool{}, reports: map[string]string{}, systemError: got.Response.SystemError, took: time.Since(start)}
-	for _, item := range got.Response.Items {
-		if item.Error != "" || item.Value.IsSuccess == nil {
-			return a, fmt.Errorf("item %s: error %q, isSuccess %v", item.Key, item.Error, item.Value.IsSuccess)
-		}
-		a.verdicts[item.Key] = *item.Value.IsSuccess
-		a.reports[item.Key] = string(item.Value.VerifierReports)
-	}
-	return a, nil
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/gatekeeper"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
 )
 
@@ -38,8 +39,8 @@ func TestThousandRequestsForFiftyNewImages(t *testing.T) {
 	for i := range 1000 {
 		wg.Go(func() {
 			image := images[i%len(images)]
-			a, err := ask(client, p.url, image)
-			if err != nil || !a.verdicts[image] {
+			a, err := gatekeeper.Ask(t.Context(), client, p.url, image)
+			if err != nil || !a.Verdicts[image] {
 				t.Errorf("%s: %+v, %v", image, a, err)
 			}
 		})
@@ -92,8 +93,8 @@ func TestReloadUnderLoad(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				a, err := ask(http.DefaultClient, p.url, images...)
-				if err != nil || a.systemError != "" || len(a.verdicts) != len(images) {
+				a, err := gatekeeper.Ask(t.Context(), http.DefaultClient, p.url, images...)
+				if err != nil || a.SystemError != "" || len(a.Verdicts) != len(images) {
 					t.Errorf("during reloads: %+v, %v", a, err)
 					return
 				}
@@ -107,7 +108,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			content, want = distrusting, false
 		}
 		p.reload(content)
-		for image, verdict := range p.ask(images...).verdicts {
+		for image, verdict := range p.ask(images...).Verdicts {
 			if verdict != want {
 				t.Errorf("after reload %d: %s admitted=%t, want %t", i, image, verdict, want)
 			}

@@ -24,17 +24,17 @@ func TestPartialAnswer(t *testing.T) {
 	registry := w.Cloud.Endpoint(scenario.Standby.Host)
 	registry.SetFault(emulator.Fault{Hang: true})
 	a := p.ask(signed, unsigned, "[team]"+signed, stuck)
-	if len(a.verdicts) != 3 || !a.verdicts[signed] || a.verdicts[unsigned] || !a.verdicts["[team]"+signed] {
+	if len(a.Verdicts) != 3 || !a.Verdicts[signed] || a.Verdicts[unsigned] || !a.Verdicts["[team]"+signed] {
 		t.Errorf("%+v", a)
 	}
-	if !strings.Contains(a.systemError, "1 of 4 images") || !strings.Contains(a.systemError, "while waiting for an answer of "+scenario.Standby.Host) {
-		t.Errorf("the error does not tell what was not answered: %s", a.systemError)
+	if !strings.Contains(a.SystemError, "1 of 4 images") || !strings.Contains(a.SystemError, "while waiting for an answer of "+scenario.Standby.Host) {
+		t.Errorf("the error does not tell what was not answered: %s", a.SystemError)
 	}
-	if a.took > faultBudget+slack {
-		t.Errorf("the answer took %s of %s", a.took, faultBudget)
+	if a.Took > faultBudget+slack {
+		t.Errorf("the answer took %s of %s", a.Took, faultBudget)
 	}
 	registry.SetFault(emulator.Fault{})
-	if a := p.ask(stuck); !a.verdicts[stuck] {
+	if a := p.ask(stuck); !a.Verdicts[stuck] {
 		t.Errorf("the retry: %+v", a)
 	}
 	http.DefaultClient.CloseIdleConnections()

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/gatekeeper"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
 )
@@ -147,8 +148,8 @@ func TestServe(t *testing.T) {
 	}
 	check := func(when string, want map[string]bool) {
 		t.Helper()
-		a, err := ask(http.DefaultClient, url, signed, unsigned)
-		if err != nil || fmt.Sprint(a.verdicts) != fmt.Sprint(want) {
+		a, err := gatekeeper.Ask(t.Context(), http.DefaultClient, url, signed, unsigned)
+		if err != nil || fmt.Sprint(a.Verdicts) != fmt.Sprint(want) {
 			t.Errorf("%s: %+v, %v; want %v", when, a, err, want)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/ratify-project/ratify/pkg/verifier"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/gatekeeper"
 )
 
 // startTimeout bounds the wait for a process to listen and be ready.
@@ -117,54 +118,29 @@ type decision struct {
 
 // ask asks about one image as Gatekeeper's RatifyVerification constraint does.
 func (r *ratify) ask(ctx context.Context, image string) (decision, error) {
-	body, err := json.Marshal(map[string]any{
-		"apiVersion": "externaldata.gatekeeper.sh/v1beta1", "kind": "ProviderRequest",
-		"request": map[string]any{"keys": []string{image}},
-	})
+	a, err := gatekeeper.Ask(ctx, r.client, "http://"+r.address, image)
 	if err != nil {
 		return decision{}, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.address+"/ratify/gatekeeper/v1/verify", bytes.NewReader(body))
-	if err != nil {
+	admitted, decided := a.Verdicts[image]
+	if !decided || a.SystemError != "" {
+		return decision{why: a.SystemError}, nil
+	}
+	var reports []verifier.VerifierResult
+	if err := json.Unmarshal(a.Reports[image], &reports); err != nil {
 		return decision{}, err
 	}
-	res, err := r.client.Do(request)
-	if err != nil {
-		return decision{}, err
-	}
-	defer res.Body.Close()
-	var answer struct {
-		Response struct {
-			Items []struct {
-				Value struct {
-					IsSuccess       bool                      `json:"isSuccess"`
-					VerifierReports []verifier.VerifierResult `json:"verifierReports"`
-				} `json:"value"`
-				Error string `json:"error"`
-			} `json:"items"`
-			SystemError string `json:"systemError"`
-		} `json:"response"`
-	}
-	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
-		return decision{}, err
-	}
-	if answer.Response.SystemError != "" || len(answer.Response.Items) != 1 {
-		return decision{why: answer.Response.SystemError}, nil
-	}
-	item := answer.Response.Items[0]
-	d := decision{admitted: item.Value.IsSuccess && item.Error == ""}
 	var said []string
-	for _, report := range item.Value.VerifierReports {
+	for _, report := range reports {
 		if report.IsSuccess {
 			extensions, _ := report.Extensions.(map[string]any)
-			return decision{d.admitted, fmt.Sprint(extensions["SN"])}, nil
+			return decision{admitted, fmt.Sprint(extensions["SN"])}, nil
 		}
 		if said = append(said, report.Message); !strings.Contains(report.Message, report.ErrorReason) {
 			said = append(said, report.ErrorReason)
 		}
 	}
-	d.why = strings.Join(said, ": ")
-	return d, nil
+	return decision{admitted, strings.Join(said, ": ")}, nil
 }
 
 // logBuffer keeps what a process logs, and tells when a line comes.

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,8 +17,9 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/builtin"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/controller"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/gatekeeper"
+	server "github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/gatekeeper"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/gatekeeper"
 )
 
 // askTimeout is a request's time: rows run beside others on whatever machine there is.
@@ -52,7 +50,7 @@ func (e *environment) startCluster() (*cluster, error) {
 		},
 		engine: verification.NewEngine(verification.Options{}),
 	}
-	c.server = httptest.NewServer(gatekeeper.NewHandler(func() gatekeeper.Session { return c.engine.Begin() }, gatekeeper.HandlerOptions{Metrics: m, Log: log}))
+	c.server = httptest.NewServer(server.NewHandler(func() server.Session { return c.engine.Begin() }, server.HandlerOptions{Metrics: m, Log: log}))
 	c.client = c.server.Client()
 	return c, nil
 }
@@ -119,43 +117,16 @@ func decode[T v1beta1.Store | v1beta1.Verifier | v1beta1.Policy | v1beta1.KeyMan
 
 // ask asks as Gatekeeper does about a key, an image or [namespace]image.
 func (c *cluster) ask(ctx context.Context, key string) (verdict, error) {
-	body, err := json.Marshal(map[string]any{
-		"apiVersion": "externaldata.gatekeeper.sh/v1beta1", "kind": "ProviderRequest", "request": map[string]any{"keys": []string{key}},
-	})
+	a, err := gatekeeper.Ask(ctx, c.client, c.server.URL, key)
 	if err != nil {
 		return verdict{}, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.server.URL+"/ratify/gatekeeper/v1/verify", bytes.NewReader(body))
-	if err != nil {
-		return verdict{}, err
+	admitted, decided := a.Verdicts[key]
+	switch {
+	case !decided || a.SystemError != "":
+		return verdict{"undetermined", a.Text}, nil
+	case admitted:
+		return verdict{"verified", a.Text}, nil
 	}
-	res, err := c.client.Do(request)
-	if err != nil {
-		return verdict{}, err
-	}
-	defer res.Body.Close()
-	content, err := io.ReadAll(res.Body)
-	if err != nil {
-		return verdict{}, err
-	}
-	var answer struct {
-		Response struct {
-			Items []struct {
-				Value struct {
-					IsSuccess bool `json:"isSuccess"`
-				} `json:"value"`
-			} `json:"items"`
-			SystemError string `json:"systemError"`
-		} `json:"response"`
-	}
-	if err := json.Unmarshal(content, &answer); err != nil {
-		return verdict{}, fmt.Errorf("%w: %s", err, content)
-	}
-	v := verdict{"undetermined", string(content)}
-	if answer.Response.SystemError == "" && len(answer.Response.Items) == 1 {
-		if v.outcome = "refused"; answer.Response.Items[0].Value.IsSuccess {
-			v.outcome = "verified"
-		}
-	}
-	return v, nil
+	return verdict{"refused", a.Text}, nil
 }
