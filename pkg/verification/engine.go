@@ -152,10 +152,12 @@ func (s Session) Verify(ctx context.Context, namespace, image string) Verdict {
 		if err != nil {
 			return undetermined(image, err)
 		}
+		tag := ref.Tag
 		ref = at(ref, desc.Digest)
+		ref.Tag = tag // which the scopes of a verifier's policies may name
 	}
 
-	key := namespace + "|" + ref.Original
+	key := namespace + "|" + ref.Tag + "|" + ref.Original
 	if known, ok := g.verdicts.get(key, e.options.Now()); ok {
 		return known
 	}

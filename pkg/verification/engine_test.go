@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/ratify-project/ratify/pkg/common"
+	"github.com/ratify-project/ratify/pkg/ocispecs"
 	"github.com/ratify-project/ratify/pkg/referrerstore"
 	"github.com/ratify-project/ratify/pkg/verifier"
 )
@@ -32,6 +34,29 @@ func TestTagIsResolvedFirst(t *testing.T) {
 	}
 	if pinned, err := e.Resolve(t.Context(), "", repo+"@"+subject.String()); pinned != repo+"@"+subject.String() || err != nil {
 		t.Errorf("a digest became %q, %v", pinned, err)
+	}
+}
+
+// tagged is a verifier of images with one tag only, as cosign's is whose scopes name one.
+type tagged struct{ fates }
+
+func (v *tagged) Verify(_ context.Context, subject common.Reference, _ ocispecs.ReferenceDescriptor, _ referrerstore.ReferrerStore) (verifier.VerifierResult, error) {
+	return verifier.VerifierResult{IsSuccess: subject.Tag == "v1"}, nil
+}
+
+func TestVerdictIsOfTheTag(t *testing.T) {
+	g := newGraph()
+	subject := digest.FromString("image")
+	g.tags["v1"], g.tags["v2"] = subject, subject
+	g.attach(subject, signature, "good")
+	e := newTestEngine(t, Options{VerdictTTL: time.Minute}, Scope{Stores: []referrerstore.ReferrerStore{g}, Policy: jsonPolicy(t, "any"),
+		Verifiers: []verifier.ReferenceVerifier{&tagged{fates{name: "v", artifactType: signature}}}})
+	for range 2 { // found out, then remembered
+		for reference, want := range map[string]Outcome{":v1": Verified, ":v2": Refused, "@" + subject.String(): Refused} {
+			if v := e.Verify(t.Context(), "", repo+reference); v.Outcome != want {
+				t.Errorf("%s: %s %v, want %s", reference, v.Outcome, v.Err, want)
+			}
+		}
 	}
 }
 

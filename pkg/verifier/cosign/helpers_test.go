@@ -19,6 +19,7 @@ import (
 	"github.com/ratify-project/ratify/pkg/ocispecs"
 	"github.com/ratify-project/ratify/pkg/referrerstore"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
+	"github.com/ratify-project/ratify/pkg/utils"
 	"github.com/ratify-project/ratify/pkg/verifier"
 	"github.com/ratify-project/ratify/pkg/verifier/config"
 	"go.uber.org/goleak"
@@ -199,8 +200,13 @@ func verify(ctx context.Context, v *Verifier, store *memoryStore) (verifier.Veri
 	return verifyAs(ctx, v, store, repository+":v1")
 }
 
-func verifyAs(ctx context.Context, v *Verifier, store *memoryStore, original string) (verifier.VerifierResult, error) {
-	subject := common.Reference{Path: repository, Digest: image.Digest, Original: original}
+// verifyAs verifies the image under a name, with a tag or a digest.
+func verifyAs(ctx context.Context, v *Verifier, store *memoryStore, name string) (verifier.VerifierResult, error) {
+	subject, err := utils.ParseSubjectReference(name)
+	if err != nil {
+		return verifier.VerifierResult{}, err
+	}
+	subject.Digest = image.Digest
 	return v.Verify(ctx, subject, ocispecs.ReferenceDescriptor{ArtifactType: artifactType, Descriptor: imageOf("the manifest")}, store)
 }
 

@@ -61,7 +61,7 @@ func parsePolicies(ctx context.Context, p *parameters, o Options) ([]*trustPolic
 		fieldOf[policy.name] = field
 		for i, s := range policy.scopes {
 			if s.neverMatches() {
-				o.Log.Warn("this scope covers no image, because images are verified by digest; write the repository with @* behind it",
+				o.Log.Warn("this scope covers no image, because references have a tag or a digest; write the repository with * behind it",
 					slog.String("verifier", p.Name), slog.String("parameter", indexed(field+".scopes", i)), slog.String("scope", string(s)))
 			}
 		}

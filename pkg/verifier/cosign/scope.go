@@ -3,6 +3,8 @@ package cosign
 import (
 	"regexp"
 	"strings"
+
+	"github.com/ratify-project/ratify/pkg/common"
 )
 
 // validScope is what a scope consists of besides one wildcard at its end: the letters of image references.
@@ -31,16 +33,21 @@ func (s scope) overlaps(other scope) bool {
 	return aWild && strings.HasPrefix(b, a) || bWild && strings.HasPrefix(a, b) || a == b && aWild == bWild
 }
 
-// neverMatches reports whether the scope is a repository or has a tag. Images are verified by digest, whatever tag they were asked for by, so that
-// references have a digest behind the repository.
+// neverMatches reports whether the scope lacks what is behind the repository in every reference: a tag, or a digest.
 func (s scope) neverMatches() bool {
 	prefix, wild := s.prefix()
-	host, rest, inHost := strings.Cut(prefix, "/")
-	if !inHost {
-		return !wild && host != ""
-	}
+	_, rest, inHost := strings.Cut(prefix, "/")
 	repository, _, digested := strings.Cut(rest, "@")
-	return strings.Contains(repository, ":") || !wild && !digested
+	tagged := strings.Contains(repository, ":")
+	return !wild && (!inHost || !digested && !tagged) || digested && tagged
+}
+
+// nameOf returns the reference of an image by the tag that it was asked for with, else by its digest.
+func nameOf(subject common.Reference) string {
+	if subject.Tag != "" {
+		return subject.Path + ":" + subject.Tag
+	}
+	return subject.Path + "@" + subject.Digest.String()
 }
 
 // checkScopes returns an error unless exactly one policy covers a reference, besides the one of everything. See "Scopes" in Ratify's

@@ -116,9 +116,10 @@ func (v *Verifier) Verify(ctx context.Context, subject common.Reference, desc oc
 // there is to tell about each signature.
 func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor,
 	store referrerstore.ReferrerStore) (message string, found any, err error) {
-	policy := policyFor(v.policies, subject.Original)
+	name := nameOf(subject)
+	policy := policyFor(v.policies, name)
 	if policy == nil {
-		return "", nil, refuse("no trust policy of the verifier covers the image "+subject.Original, "add the image, or *, to the scopes of a trust policy")
+		return "", nil, refuse("no trust policy of the verifier covers the image "+name, "add the image, or *, to the scopes of a trust policy")
 	}
 	subjectDesc, err := store.GetSubjectDescriptor(ctx, subject)
 	if err != nil {
