@@ -52,7 +52,8 @@ func newDisk(root string, log *slog.Logger) *disk {
 	return d
 }
 
-// get returns the list that was kept last for url, nil if there is none, it has ended or cannot be read. Its signature is not checked.
+// get returns the list that was kept last for url, nil if there is none, it has ended or cannot be read. Its signature is not checked. A list
+// without the delta list that it names is none: nobody has signed that there is no such list in the file.
 func (d *disk) get(ctx context.Context, url string) *crl.Bundle {
 	if d == nil {
 		return nil
@@ -67,6 +68,9 @@ func (d *disk) get(ctx context.Context, url string) *crl.Bundle {
 		if !errors.Is(err, crl.ErrCacheMiss) {
 			d.log.Debug("revocation list on disk cannot be used", "url", url, "error", err)
 		}
+		return nil
+	}
+	if bundle.DeltaCRL == nil && namesDelta(bundle.BaseCRL) {
 		return nil
 	}
 	return bundle

@@ -74,6 +74,37 @@ func TestDisk(t *testing.T) {
 	}
 }
 
+// Who writes to the directory cannot leave out the delta list, which has the revocations.
+func TestDiskWithoutTheDeltaList(t *testing.T) {
+	directory := t.TempDir()
+	w := newWorld(t, directory)
+	leaf := w.byList(t)
+	w.responder.SetDelta()
+	w.responder.Revoke(leaf.Certificate())
+	w.expect(t, leaf, result.ResultRevoked)
+	var content map[string][]byte
+	if err := json.Unmarshal(must(os.ReadFile(fileOf(t, directory)))(t), &content); err != nil {
+		t.Fatal(err)
+	}
+	delete(content, "deltaCRL")
+	if err := os.WriteFile(fileOf(t, directory), must(json.Marshal(content))(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.restart(t, directory)
+	w.expect(t, leaf, result.ResultRevoked)
+}
+
+// A list that is too large for the memory would not be renewed if it were taken from the disk.
+func TestDiskWithAListTooLargeForMemory(t *testing.T) {
+	directory := t.TempDir()
+	w := newWorld(t, directory)
+	leaf := w.byList(t)
+	w.lists.memory.limit = 1
+	w.expect(t, leaf, result.ResultOK)
+	w.responder.Revoke(leaf.Certificate())
+	w.expect(t, leaf, result.ResultRevoked)
+}
+
 func TestDiskThatCannotBeWritten(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

@@ -4,9 +4,9 @@
 // revocation lists in memory and, if it is told to, on disk, until their nextUpdate; it renews them in the background long before that, so
 // that a revocation is seen within refreshAfter, an admission seldom waits, and a responder that is down for a while does no harm.
 //
-// Answers and lists come over plain HTTP, so that whoever is on the path can put anything into them. Nothing is kept before its signature has
-// been checked against the authority that it is about, and an older list never replaces a newer one: what was falsified once is asked for
-// again the next time.
+// Answers and lists come over plain HTTP, so that whoever is on the path can put anything into them, and what was true yesterday. Nothing is
+// used before its signature has been checked against the authority that it is about, and an older answer or list never replaces a newer one:
+// what was falsified once is asked for again the next time.
 //
 // Each certificate of a chain is asked about with a share of the time that the request has left, so that a responder which hangs leaves time
 // for its revocation list, and both leave time for the verdict.

@@ -16,6 +16,9 @@ import (
 // clockSkew is how far in the future a list may have been made: clocks differ.
 const clockSkew = 5 * time.Minute
 
+// oidFreshestCRL marks the extension of a list that names its delta list (RFC 5280, 5.2.6).
+var oidFreshestCRL = asn1.ObjectIdentifier{2, 5, 29, 46}
+
 // oidDeltaCRLIndicator marks the extension of a delta list that names the base list it goes with (RFC 5280, 5.2.4).
 var oidDeltaCRLIndicator = asn1.ObjectIdentifier{2, 5, 29, 27}
 
@@ -72,6 +75,10 @@ func checkDelta(b *crl.Bundle) error {
 		return fmt.Errorf("the delta list needs the base list %d or a later one, and not %d", minimum, base.Number)
 	}
 	return nil
+}
+
+func namesDelta(list *x509.RevocationList) bool {
+	return slices.ContainsFunc(list.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(oidFreshestCRL) })
 }
 
 // ends returns when the bundle may not be used any more.

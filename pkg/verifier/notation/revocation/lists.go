@@ -70,7 +70,7 @@ func (l *lists) load(ctx context.Context, key listKey, issuer *x509.Certificate)
 			l.memory.remove(unsigned)
 			return l.memory.put(key, bundle, issuer, dueAt(bundle, now)), nil
 		}
-		if bundle := l.disk.get(ctx, key.url); bundle != nil && check(bundle, issuer, now) == nil {
+		if bundle := l.disk.get(ctx, key.url); bundle != nil && l.memory.fits(bundle) && check(bundle, issuer, now) == nil {
 			return l.memory.put(key, bundle, issuer, now), nil // nobody knows how long it has been there
 		}
 		return l.fetch(ctx, key, issuer)

@@ -16,8 +16,9 @@ const (
 	maxLists     = 64
 	maxListsCost = 64 << 20
 
-	// entryCost is about what a parsed entry of a list takes in memory besides its bytes.
-	entryCost = 320
+	// entryCost and extensionCost are about what a parsed entry of a list, and an extension of one, takes in memory besides its bytes.
+	entryCost     = 176
+	extensionCost = 112
 
 	// refreshAfter is how old a list may get before it is fetched again in the background. Authorities publish lists before nextUpdate when
 	// they revoke something. Lists that live less than 40 minutes are renewed after a quarter of that.
@@ -50,10 +51,11 @@ type memory struct {
 	mu    sync.Mutex
 	lists *simplelru.LRU[listKey, *heldList]
 	cost  int
+	limit int // of cost
 }
 
 func newMemory() *memory {
-	m := &memory{}
+	m := &memory{limit: maxListsCost}
 	// The only error is a size that is not positive. The number is bounded in put, together with the cost.
 	m.lists, _ = simplelru.NewLRU(math.MaxInt, func(_ listKey, held *heldList) { m.cost -= held.cost })
 	return m
@@ -91,9 +93,9 @@ func (m *memory) put(key listKey, bundle *crl.Bundle, issuer *x509.Certificate, 
 		held.due = due
 		return held.bundle
 	}
-	cost := costOf(bundle.BaseCRL) + costOf(bundle.DeltaCRL)
+	cost := costOf(bundle)
 	switch {
-	case cost > maxListsCost:
+	case cost > m.limit:
 		m.lists.Remove(key)
 		return bundle
 	case ok: // being renewed is not being used: it keeps its place
@@ -102,7 +104,7 @@ func (m *memory) put(key listKey, bundle *crl.Bundle, issuer *x509.Certificate, 
 	default:
 		m.lists.Add(key, &heldList{bundle, issuer, due, cost})
 	}
-	for m.cost += cost; m.lists.Len() > maxLists || m.cost > maxListsCost; {
+	for m.cost += cost; m.lists.Len() > maxLists || m.cost > m.limit; {
 		m.lists.RemoveOldest()
 	}
 	return bundle
@@ -131,11 +133,21 @@ func (m *memory) remove(key listKey) {
 	m.lists.Remove(key)
 }
 
-func costOf(list *x509.RevocationList) int {
-	if list == nil {
-		return 0
+// fits reports whether a list can be held. One that cannot is fetched each time: nothing would renew what was found on the disk.
+func (m *memory) fits(b *crl.Bundle) bool { return costOf(b) <= m.limit }
+
+func costOf(b *crl.Bundle) int {
+	cost := 0
+	for _, list := range []*x509.RevocationList{b.BaseCRL, b.DeltaCRL} {
+		if list == nil {
+			continue
+		}
+		cost += len(list.Raw) + entryCost*len(list.RevokedCertificateEntries)
+		for i := range list.RevokedCertificateEntries {
+			cost += extensionCost * len(list.RevokedCertificateEntries[i].Extensions)
+		}
 	}
-	return len(list.Raw) + entryCost*len(list.RevokedCertificateEntries)
+	return cost
 }
 
 // dueAt returns when to renew a list that came at now.
