@@ -8,13 +8,15 @@ import (
 )
 
 // Client returns a client over transport (nil: http.DefaultTransport, with the proxy of the environment) whose calls end after timeout,
-// the reading of the answer included, and whose answers may have up to maxBytes. Longer ones end with an error, not cut off.
+// the reading of the answer included, and whose answers may have up to maxBytes. Longer ones end with an error, not cut off. A redirect is an
+// answer like any other: SDKs send tokens in bodies, which would follow it to wherever it leads.
 func Client(transport *http.Transport, timeout time.Duration, maxBytes int64) *http.Client {
 	var inner http.RoundTripper = http.DefaultTransport
 	if transport != nil {
 		inner = transport
 	}
-	return &http.Client{Transport: Transport(inner, maxBytes), Timeout: timeout}
+	return &http.Client{Transport: Transport(inner, maxBytes), Timeout: timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // Transport bounds the answers of another one in the same way.

@@ -13,8 +13,8 @@ import (
 // defaultEndpoints are the registries of Azure's clouds.
 var defaultEndpoints = []string{"*.azurecr.io", "*.azurecr.us", "*.azurecr.cn"}
 
-// domain matches what may stand in endpoints: a host, or *. and a domain.
-var domain = regexp.MustCompile(`^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$`)
+// domain matches what may stand in endpoints: a host, or *. and a domain, either with a port.
+var domain = regexp.MustCompile(`^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]+)?$`)
 
 // settings are a provider's configuration, read.
 type settings struct {

@@ -116,10 +116,32 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%s: calls %v", host, calls)
 		}
 	}
-	custom := provider(t, WorkloadIdentity, transport, map[string]any{"endpoints": []any{"*.Corp.example", "registry.example"}})
-	for host, covered := range map[string]bool{"a.corp.example": true, "registry.example": true, "a.b.corp.example": false, azure.RegistryHost: false} {
+	custom := provider(t, WorkloadIdentity, transport, map[string]any{"endpoints": []any{"*.Corp.example", "registry.example", "edge.example:5000"}})
+	for host, covered := range map[string]bool{"edge.example:5000": true, "edge.example": false, "registry.example:5000": false, "a.corp.example": true, "registry.example": true, "a.b.corp.example": false, azure.RegistryHost: false} {
 		if custom.settings.covers(host) != covered {
 			t.Errorf("endpoints: %s is covered: %t", host, !covered)
+		}
+	}
+}
+
+// A token does not follow a redirect.
+func TestRedirect(t *testing.T) {
+	for _, host := range []string{azure.LoginHost, azure.RegistryHost} {
+		cloud, transport := start(t)
+		e, err := cloud.Endpoint(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.SetFault(network.Fault{Status: http.StatusTemporaryRedirect, Header: http.Header{"Location": {"https://elsewhere.example.com/"}},
+			Match: func(r *http.Request) bool { return r.Method == http.MethodPost }})
+		_, err = provider(t, WorkloadIdentity, transport, nil).Provide(t.Context(), artifact)
+		if err == nil || !strings.Contains(err.Error(), "307") {
+			t.Errorf("%s: %v", host, err)
+		}
+		for call := range cloud.Calls() {
+			if strings.HasPrefix(call, "elsewhere") {
+				t.Errorf("%s: the redirect was followed", host)
+			}
 		}
 	}
 }
