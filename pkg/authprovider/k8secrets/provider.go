@@ -59,6 +59,7 @@ func New(block map[string]any, o Options) (*Provider, error) {
 	}
 	config = rest.CopyConfig(config)
 	config.Timeout = callTimeout
+	config.QPS = -1 // client-go's limit would make one look-up, or one registry, wait for others; the API server has limits of its own
 	config.Wrap(func(inner http.RoundTripper) http.RoundTripper { return httplimit.Transport(inner, maxAnswer) })
 	if file := config.BearerTokenFile; file != "" {
 		// By itself client-go uses a token for a minute, even when it was refused; this source reads the file again then.

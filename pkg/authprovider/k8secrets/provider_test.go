@@ -169,6 +169,10 @@ func TestProvide(t *testing.T) {
 			s.secret("gatekeeper-system/a", core.SecretTypeDockerConfigJson,
 				`{"auths":{"registry.example.com":{"auth":"dTpw"},"registry.example.com:5000/team":{"auth":"dTpw"},"evil-registry.example.com:5000":{"auth":"dTpw"},"registry.example.com:5000.evil.com":{"auth":"dTpw"}}}`)
 		}, `{"secrets":[{"secretName":"a"}]}`, "", []string{"gatekeeper-system/a has no entry", "there is no Secret gatekeeper-system/gone"}},
+		"empty entry before another": {func(s *apiServer) {
+			s.secret("gatekeeper-system/a", core.SecretTypeDockerConfigJson,
+				`{"auths":{"registry.example.com:5000":{},"https://registry.example.com:5000/v2/":{"auth":"dXNlcjpmdWxs"}}}`)
+		}, `{"secrets":[{"secretName":"a"}]}`, "full", nil},
 		"empty entry": {func(s *apiServer) {
 			s.account("default")
 			s.secret("gatekeeper-system/a", core.SecretTypeDockerConfigJson, `{"auths":{"registry.example.com:5000":{}}}`)
@@ -196,6 +200,23 @@ func TestProvide(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// As many Secrets as there may be are read in a call: client-go's own limit of 5 requests a second would hold up all registries.
+func TestManySecrets(t *testing.T) {
+	s := start(t)
+	var pull []string
+	for i := range maxSecrets {
+		pull = append(pull, fmt.Sprint("secret-", i))
+		s.secret("gatekeeper-system/"+pull[i], core.SecretTypeDockerConfigJson, auths("other.example.com", "other"))
+	}
+	s.account("default", pull...)
+	p := s.provider(t, `{}`)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // which the limit would need for half of them
+	defer cancel()
+	if _, err := p.Provide(ctx, registry+"/app"); !errors.Is(err, authprovider.ErrNotCovered) {
+		t.Error(err)
 	}
 }
 

@@ -30,12 +30,13 @@ func find(secret *core.Secret, registry string) (entry, bool, error) {
 	if err != nil {
 		return entry{}, false, err
 	}
-	if found, ok := entries[registry]; ok {
-		return found.decode(registry)
-	}
-	for _, key := range slices.Sorted(maps.Keys(entries)) {
-		if hostOf(key) == hostOf(registry) {
-			return entries[key].decode(key)
+	// The name as it is comes before other ways to write it.
+	for _, key := range append([]string{registry}, slices.Sorted(maps.Keys(entries))...) {
+		if key != registry && hostOf(key) != hostOf(registry) {
+			continue
+		}
+		if found, ok, err := entries[key].decode(key); ok || err != nil {
+			return found, ok, err
 		}
 	}
 	return entry{}, false, nil
