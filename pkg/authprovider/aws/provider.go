@@ -97,10 +97,14 @@ func New(block map[string]any, o Options) (*Provider, error) {
 
 // client is of the SDK's own kind, because it takes AWS_CA_BUNDLE into account for no other.
 func client(transport *http.Transport) *awshttp.BuildableClient {
-	return awshttp.NewBuildableClient().WithTimeout(callTimeout).WithTransportOptions(func(t *http.Transport) {
-		if transport != nil {
-			transport = transport.Clone()
-			t.Proxy, t.DialContext, t.TLSClientConfig = transport.Proxy, transport.DialContext, transport.TLSClientConfig
+	made := awshttp.NewBuildableClient().WithTimeout(callTimeout)
+	if transport == nil {
+		return made
+	}
+	return made.WithTransportOptions(func(t *http.Transport) {
+		t.Proxy, t.DialContext, t.TLSClientConfig = transport.Proxy, transport.DialContext, transport.TLSClientConfig.Clone()
+		if t.TLSClientConfig != nil && t.TLSClientConfig.RootCAs != nil {
+			t.TLSClientConfig.RootCAs = t.TLSClientConfig.RootCAs.Clone() // the SDK adds AWS_CA_BUNDLE to it, which others must not trust
 		}
 	})
 }

@@ -2,6 +2,8 @@ package aws
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"os"
@@ -90,12 +92,16 @@ func TestCABundle(t *testing.T) {
 	}
 	for bundle, trusted := range map[string]bool{"": false, file: true} {
 		t.Setenv("AWS_CA_BUNDLE", bundle)
-		p, err := New(map[string]any{"name": Name}, Options{Transport: &http.Transport{Proxy: cloud.Transport().Proxy}})
+		others := x509.NewCertPool()
+		p, err := New(map[string]any{"name": Name}, Options{Transport: &http.Transport{Proxy: cloud.Transport().Proxy, TLSClientConfig: &tls.Config{RootCAs: others}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := p.Provide(t.Context(), artifact); (err == nil) != trusted {
 			t.Errorf("AWS_CA_BUNDLE=%q: %v", bundle, err)
+		}
+		if !others.Equal(x509.NewCertPool()) {
+			t.Error("AWS's authority is trusted by whoever else has the transport")
 		}
 	}
 }
