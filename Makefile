@@ -63,11 +63,14 @@ plugins: ## Build upstream's verifier plugins into bin/plugins
 	  sbom vulnerabilityreport licensechecker schemavalidator)
 
 .PHONY: interop
-interop: build bin/notation plugins ## Run each signing toolchain and each feature end to end, and print a table
-	@go run ./test/interop -ratify bin/ratify -notation bin/notation -plugins bin/plugins
+interop: build bin/notation bin/cosign plugins ## Run each signing toolchain and each feature end to end, and print a table
+	@go run ./test/interop -ratify bin/ratify -notation bin/notation -cosign bin/cosign -plugins bin/plugins
 
 bin/notation: test/tools/go.mod
 	go build -C test/tools -ldflags '-s -w' -o $(CURDIR)/$@ github.com/notaryproject/notation/cmd/notation
+
+bin/cosign: test/tools/cosign/go.mod
+	go build -C test/tools/cosign -ldflags '-s -w' -o $(CURDIR)/$@ github.com/sigstore/cosign/v2/cmd/cosign
 
 .PHONY: emulator
 emulator: ## Run the emulated cloud and print how to use it

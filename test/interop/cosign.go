@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
@@ -10,7 +12,8 @@ import (
 
 // The rows for signatures of cosign, which the store finds by their tag.
 var cosignRows = []row{
-	{"Cosign", "key", cosignKey},
+	{"Cosign", "key of the cosign command", cosignCommand},
+	{"Cosign", "key: several signatures, moved ones", cosignKey},
 	{"Cosign", "key and bundle (transparency log, offline)", cosignBundle},
 	{"Cosign", "keyless", cosignKeyless},
 }
@@ -33,6 +36,42 @@ func (e *environment) cosignConfig(keys string, policy map[string]any) []byte {
 			"name": "cosign", "artifactTypes": "application/vnd.dev.cosign.artifact.sig.v1+json", "trustPolicies": []any{policy},
 		}}
 	})
+}
+
+// The cosign command signs with keys that it made.
+func cosignCommand(ctx context.Context, e *environment) error {
+	i, err := e.push(ctx, scenario.Demo, "cosign/command")
+	if err != nil {
+		return err
+	}
+	login, err := dockerConfig(scenario.Demo.Host, i.user, i.password)
+	if err != nil {
+		return err
+	}
+	if _, err := e.write(".docker/config.json", login); err != nil {
+		return err
+	}
+	public := ""
+	for _, signer := range []string{"stranger", "ours"} {
+		env := e.podEnv("COSIGN_PASSWORD=")
+		if _, err := e.command(ctx, env, e.cosign, "generate-key-pair", "--output-key-prefix", signer); err != nil {
+			return err
+		}
+		key, err := os.ReadFile(filepath.Join(e.dir, signer+".pub"))
+		if err != nil {
+			return err
+		}
+		if public != "" { // the stranger's, of which the store has a signature now
+			if err := e.refuses(ctx, e.cosignConfig(string(key), map[string]any{"tLogVerify": false}), i.ref, "it was not made with the key cosign-keys"); err != nil {
+				return err
+			}
+		}
+		public = string(key)
+		if _, err := e.command(ctx, env, e.cosign, "sign", "--yes", "--tlog-upload=false", "--key", signer+".key", i.ref); err != nil {
+			return err
+		}
+	}
+	return e.admits(ctx, e.cosignConfig(public, map[string]any{"tLogVerify": false}), i.ref)
 }
 
 // cosignImage pushes an image with the signatures that sign returns.

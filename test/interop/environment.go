@@ -20,8 +20,8 @@ import (
 
 // tools are the absolute paths of what rows run.
 type tools struct {
-	ratify, notation string
-	plugins          string // a folder
+	ratify, notation, cosign string
+	plugins                  string // a folder
 }
 
 // environment is what a row has: the tools, the emulated cloud with its people, a folder, and a count of what it has shown. A row's

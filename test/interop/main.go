@@ -24,6 +24,7 @@ func main() {
 	var t tools
 	flag.StringVar(&t.ratify, "ratify", "bin/ratify", "the binary that verifies")
 	flag.StringVar(&t.notation, "notation", "bin/notation", "the notation command")
+	flag.StringVar(&t.cosign, "cosign", "bin/cosign", "the cosign command")
 	flag.StringVar(&t.plugins, "plugins", "bin/plugins", "the folder of verifier plugins")
 	only := flag.String("run", "", "run only rows whose signer and what they prove match this regular `expression`")
 	flag.Parse()
@@ -49,7 +50,7 @@ func interop(ctx context.Context, t tools, only string) (err error) {
 	if len(rows) == 0 {
 		return fmt.Errorf("-run %s: no row matches", only)
 	}
-	for _, path := range []*string{&t.ratify, &t.notation, &t.plugins} {
+	for _, path := range []*string{&t.ratify, &t.notation, &t.cosign, &t.plugins} {
 		if *path, err = filepath.Abs(*path); err != nil {
 			return err
 		}
