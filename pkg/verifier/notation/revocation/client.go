@@ -52,7 +52,8 @@ func refuseInstanceServices(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// limited returns a client like client whose answers end with an error after maxListBytes, and that says whose answer it waits for.
+// limited returns a client like client whose answers end with an error after maxListBytes, of which few are large at the same time, and that
+// says whose answer it waits for.
 func limited(client *http.Client) *http.Client {
 	limited := *client
 	limited.Timeout = 0 // every call has a deadline of its own
@@ -60,7 +61,7 @@ func limited(client *http.Client) *http.Client {
 	if next == nil {
 		next = http.DefaultTransport
 	}
-	limited.Transport = httplimit.Transport(flight.Transport(next), maxListBytes)
+	limited.Transport = largeOnesWait(httplimit.Transport(flight.Transport(next), maxListBytes))
 	return &limited
 }
 
