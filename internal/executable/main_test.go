@@ -1,6 +1,7 @@
 package executable
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -22,6 +23,18 @@ var programs = map[string]func(){
 		fmt.Fprintf(os.Stderr, "%s %s", os.Getenv("TEST_A"), os.Getenv("TEST_B"))
 	},
 	"hangs": func() { time.Sleep(time.Hour) },
+	"runs another": func() {
+		_, _ = Run(context.Background(), filepath.Join(filepath.Dir(os.Args[0]), "tells and hangs"), nil, nil)
+	},
+	"tells and hangs": func() {
+		fifo, err := os.OpenFile(os.Getenv("TEST_FIFO"), os.O_WRONLY, 0)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprint(fifo, os.Getpid())
+		time.Sleep(time.Hour)
+		fifo.Close()
+	},
 	"ignores signals": func() {
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
 		fmt.Print("started")

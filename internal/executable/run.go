@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -75,9 +76,11 @@ func run(ctx context.Context, path string, stdin []byte, env []string) (Output, 
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Env = append(os.Environ(), env...) // of duplicates, the last counts
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), stdout, stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a group of its own, to be killed as one
+	cmd.SysProcAttr = attributes()
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
 	cmd.WaitDelay = closeDelay
+	runtime.LockOSThread() // the program ends with the thread that started it, see attributes
+	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); errors.Is(err, syscall.ETXTBSY) {
 		return Output{}, busy{fmt.Errorf("plugin %s: %w", path, err)}
 	} else if err != nil {

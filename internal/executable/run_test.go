@@ -113,6 +113,29 @@ func TestMovedOut(t *testing.T) {
 	<-ended
 }
 
+// TestEndsWithItsParent shows that a program does not outlive this process, however that ends.
+func TestEndsWithItsParent(t *testing.T) {
+	dir := folder(t)
+	started, ended := watch(t, dir, "runs another")
+	parent := exec.Command(filepath.Join(dir, "runs another"))
+	parent.Env = append(os.Environ(), "TEST_FIFO="+fifo(dir, "runs another"))
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	child := <-started
+	if err := parent.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = parent.Wait()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the program lives on")
+		_ = syscall.Kill(child, syscall.SIGKILL)
+		<-ended
+	}
+}
+
 func fifo(dir, program string) string { return filepath.Join(dir, program+".fifo") }
 
 // watch tells of the process that the program starts: its number once it runs, and when it has ended.
