@@ -28,8 +28,21 @@ type call[V any] struct {
 	err   error
 	step  step
 
-	callers   int           // who have not given up
-	abandoned chan struct{} // closed when all have
+	callers   map[<-chan struct{}]int // who have not given up, by what tells that nobody waits for the call that they are a part of
+	abandoned chan struct{}           // closed when all have
+	closed    bool
+}
+
+// waitedFor reports whether anybody waits for the call, as a part of a call that somebody waits for.
+func (c *call[V]) waitedFor() bool {
+	for outer := range c.callers {
+		select {
+		case <-outer:
+		default:
+			return true
+		}
+	}
+	return false
 }
 
 // New returns a Group whose calls each end after timeout.
@@ -44,31 +57,36 @@ func (g *Group[V]) Do(ctx context.Context, key string, fn func(context.Context) 
 		var none V
 		return none, context.Cause(ctx)
 	}
+	outer, left := abandonedOf(ctx), false
 	g.mu.Lock()
 	c, ok := g.calls[key]
+	if ok && !c.waitedFor() { // its callers were abandoned, and have yet to notice
+		g.abandon(key, c)
+		ok = false
+	}
 	if !ok {
-		c = &call[V]{done: make(chan struct{}), abandoned: make(chan struct{})}
+		c = &call[V]{done: make(chan struct{}), abandoned: make(chan struct{}), callers: make(map[<-chan struct{}]int)}
 		g.calls[key] = c
 		go g.run(context.WithoutCancel(ctx), key, c, fn)
 	}
-	c.callers++
+	c.callers[outer]++
 	g.mu.Unlock()
 	follow(ctx, &c.step)
 
-	outer, left := abandonedOf(ctx), false
+	waits := outer
 	for {
 		select {
 		case <-c.done:
 			return c.value, c.err
 		case <-ctx.Done():
 			if !left {
-				g.leave(key, c)
+				g.leave(key, c, outer)
 			}
 			var none V
 			return none, waited(context.Cause(ctx), &c.step)
-		case <-outer: // nobody waits for the call that this one is a part of
-			g.leave(key, c)
-			outer, left = nil, true
+		case <-waits: // nobody waits for the call that this one is a part of
+			g.leave(key, c, outer)
+			waits, left = nil, true
 		}
 	}
 }
@@ -93,11 +111,22 @@ func (g *Group[V]) run(ctx context.Context, key string, c *call[V], fn func(cont
 }
 
 // leave notes that a caller gave up.
-func (g *Group[V]) leave(key string, c *call[V]) {
+func (g *Group[V]) leave(key string, c *call[V], outer <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if c.callers--; c.callers == 0 {
-		g.forget(key, c)
+	if c.callers[outer]--; c.callers[outer] == 0 {
+		delete(c.callers, outer)
+	}
+	if !c.waitedFor() {
+		g.abandon(key, c)
+	}
+}
+
+// abandon notes that nobody waits for a call, so that nobody joins it, or the calls inside of it, any more.
+func (g *Group[V]) abandon(key string, c *call[V]) {
+	g.forget(key, c)
+	if !c.closed {
+		c.closed = true
 		close(c.abandoned)
 	}
 }

@@ -58,7 +58,7 @@ func TestDoCollapses(t *testing.T) {
 	}
 	for joined := 0; joined < 10; { // all have joined before the call ends
 		g.mu.Lock()
-		joined = g.calls["k"].callers
+		joined = g.calls["k"].callers[nil]
 		g.mu.Unlock()
 	}
 	close(call.release)
@@ -124,6 +124,22 @@ func TestAbandonmentReachesInnerCalls(t *testing.T) {
 	close(hung.release)
 	if v := <-again; v != 2 {
 		t.Errorf("got the outcome of call %d", v)
+	}
+}
+
+// A call whose callers were abandoned is not joined, even if they have yet to notice.
+func TestAbandonedCallersKeepNoCall(t *testing.T) {
+	g := New[string](time.Minute)
+	abandoned := make(chan struct{})
+	close(abandoned)
+	old := &call[string]{done: make(chan struct{}), abandoned: make(chan struct{}), callers: map[<-chan struct{}]int{abandoned: 2}}
+	g.calls["k"] = old
+	if v, err := g.Do(t.Context(), "k", func(context.Context) (string, error) { return "new", nil }); v != "new" || err != nil {
+		t.Errorf("%q, %v", v, err)
+	}
+	<-old.abandoned // which the calls inside of it see
+	for range 2 {   // they notice
+		g.leave("k", old, abandoned)
 	}
 }
 
