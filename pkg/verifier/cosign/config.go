@@ -1,34 +1,17 @@
 package cosign
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"reflect"
 	"strings"
 
 	"github.com/ratify-project/ratify/pkg/verifier/config"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/spelling"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
 )
 
 // ConfigError says which parameter of the verifier cannot be used, and why. Only a change of the configuration, or of the key material that
 // it names, helps.
-type ConfigError struct {
-	Field string // path of the parameter, such as trustPolicies[0].keys[1].provider
-	Err   error
-}
-
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("cosign verifier: parameter %s: %v", e.Field, e.Err)
-}
-
-func (e *ConfigError) Unwrap() error { return e.Err }
-
-func configErrorf(field, format string, args ...any) error {
-	return &ConfigError{Field: field, Err: fmt.Errorf(format, args...)}
-}
+type ConfigError = parameter.Error
 
 // parameters are those of one verifier as the user wrote them.
 type parameters struct {
@@ -83,14 +66,14 @@ type keylessParameters struct {
 func parseParameters(cfg config.VerifierConfig) (*parameters, error) {
 	raw, err := json.Marshal(cfg)
 	if err != nil {
-		return nil, configErrorf("parameters", "%w", err)
+		return nil, parameter.Errorf("parameters", "%w", err)
 	}
 	p := &parameters{}
-	if err := decodeStrict("", raw, p); err != nil {
+	if err := parameter.Decode("", raw, p); err != nil {
 		return nil, err
 	}
 	if p.Name == "" {
-		return nil, configErrorf("name", "is missing")
+		return nil, parameter.Errorf("name", "is missing")
 	}
 	if p.Type == "" {
 		p.Type = p.Name // in configuration files the name is the type
@@ -101,74 +84,16 @@ func parseParameters(cfg config.VerifierConfig) (*parameters, error) {
 		}
 	}
 	if len(p.artifactTypes) == 0 {
-		return nil, configErrorf("artifactTypes", "is missing; signatures of cosign have the type application/vnd.dev.cosign.artifact.sig.v1+json")
+		return nil, parameter.Errorf("artifactTypes", "is missing; signatures of cosign have the type application/vnd.dev.cosign.artifact.sig.v1+json")
 	}
 	if len(p.TrustPolicies) > 0 {
 		const together = "cannot be used together with trustPolicies; move it into a trust policy"
 		if p.Key != "" {
-			return nil, configErrorf("key", together)
+			return nil, parameter.Errorf("key", together)
 		}
 		if p.RekorURL != "" {
-			return nil, configErrorf("rekorURL", together)
+			return nil, parameter.Errorf("rekorURL", together)
 		}
 	}
 	return p, nil
-}
-
-// decodeStrict decodes raw, the value of field, into target, and names the field of a mistake inside. The empty field stands for all parameters.
-func decodeStrict(field string, raw []byte, target any) error {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(target)
-	if err == nil {
-		return nil
-	}
-	if mistake, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return configErrorf(within(field, mistake.Field), "is a JSON %s where %s is expected", mistake.Value, describeType(mistake.Type))
-	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		name = strings.Trim(name, `"`)
-		return configErrorf(within(field, name), "is unknown%s", suggest(name, target))
-	}
-	return configErrorf(within(field, ""), "%w", err)
-}
-
-// within returns the path of a field of another one.
-func within(field, inner string) string {
-	switch {
-	case field == "" && inner == "":
-		return "parameters"
-	case field == "":
-		return inner
-	case inner == "":
-		return field
-	}
-	return field + "." + inner
-}
-
-// suggest words which field of target, a pointer to a struct, an unknown one may mean.
-func suggest(name string, target any) string {
-	var known []string
-	for field := range reflect.TypeOf(target).Elem().Fields() {
-		if tag := field.Tag.Get("json"); tag != "" {
-			known = append(known, tag)
-		}
-	}
-	if nearest := spelling.Nearest(name, known); nearest != "" {
-		return fmt.Sprintf("; did you mean %s?", nearest)
-	}
-	return "; known are " + strings.Join(known, ", ")
-}
-
-// describeType puts the Go types of the configuration into words.
-func describeType(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Slice:
-		return "a list"
-	case reflect.Struct:
-		return "an object"
-	case reflect.Bool:
-		return "true or false"
-	}
-	return "a string"
 }

@@ -14,16 +14,15 @@ import (
 	"io"
 	"math/big"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/ratify-project/ratify/pkg/homedir"
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/pemfile"
 )
 
@@ -75,18 +74,18 @@ func readKeys(ctx context.Context, field string, blocks []json.RawMessage, o Opt
 	for i, raw := range blocks {
 		field := indexed(field, i)
 		var in keyParameters
-		if err := decodeStrict(field, raw, &in); err != nil {
+		if err := parameter.Decode(field, raw, &in); err != nil {
 			return nil, err
 		}
 		var found []namedKey
 		var err error
 		switch {
 		case in.File == "" && in.Provider == "":
-			return nil, configErrorf(field+".provider", "is missing; name a key management provider, or a file")
+			return nil, parameter.Errorf(field+".provider", "is missing; name a key management provider, or a file")
 		case in.File != "" && in.Provider != "":
-			return nil, configErrorf(field+".file", "cannot be used together with provider")
+			return nil, parameter.Errorf(field+".file", "cannot be used together with provider")
 		case in.Version != "" && in.Name == "":
-			return nil, configErrorf(field+".version", "needs a name of which it is a version")
+			return nil, parameter.Errorf(field+".version", "needs a name of which it is a version")
 		case in.File != "":
 			found, err = readKeyFile(field+".file", in.File)
 		default:
@@ -104,18 +103,18 @@ func readKeys(ctx context.Context, field string, blocks []json.RawMessage, o Opt
 func keysOf(ctx context.Context, field string, in keyParameters, o Options) ([]namedKey, error) {
 	namespace, _, namespaced := strings.Cut(in.Provider, "/")
 	if namespaced && o.Namespace != "" && namespace != o.Namespace {
-		return nil, configErrorf(field+".provider", "key management provider %q is in another namespace than the verifier (%s); "+
+		return nil, parameter.Errorf(field+".provider", "key management provider %q is in another namespace than the verifier (%s); "+
 			"use one of the same namespace or a cluster-wide one", in.Provider, o.Namespace)
 	}
 	if o.Keys == nil {
-		return nil, configErrorf(field+".provider", "%w: key management provider %q cannot be used here: there are none; name a file instead",
+		return nil, parameter.Errorf(field+".provider", "%w: key management provider %q cannot be used here: there are none; name a file instead",
 			ErrKeyMaterial, in.Provider)
 	}
 	ctx, cancel := context.WithTimeout(ctx, keyMaterialTimeout)
 	defer cancel()
 	held, err := o.Keys(ctx, in.Provider)
 	if err != nil {
-		return nil, configErrorf(field+".provider", "%w: key management provider %q: %w", ErrKeyMaterial, in.Provider, err)
+		return nil, parameter.Errorf(field+".provider", "%w: key management provider %q: %w", ErrKeyMaterial, in.Provider, err)
 	}
 	var keys []namedKey
 	var names []string
@@ -126,17 +125,17 @@ func keysOf(ctx context.Context, field string, in keyParameters, o Options) ([]n
 		}
 		key, err := namedKeyOf(Key{in.Provider, at.Name, at.Version}, public)
 		if err != nil {
-			return nil, configErrorf(field+".provider", "%w: key management provider %q: %w", ErrKeyMaterial, in.Provider, err)
+			return nil, parameter.Errorf(field+".provider", "%w: key management provider %q: %w", ErrKeyMaterial, in.Provider, err)
 		}
 		keys = append(keys, key)
 	}
 	if len(keys) == 0 && in.Name != "" {
 		slices.Sort(names)
-		return nil, configErrorf(field+".name", "%w: key management provider %q has no key %q of version %q; it has: %s", ErrKeyMaterial,
+		return nil, parameter.Errorf(field+".name", "%w: key management provider %q has no key %q of version %q; it has: %s", ErrKeyMaterial,
 			in.Provider, in.Name, in.Version, cmp.Or(strings.Join(names, ", "), "none"))
 	}
 	if len(keys) == 0 {
-		return nil, configErrorf(field+".provider", "%w: key management provider %q holds no keys", ErrKeyMaterial, in.Provider)
+		return nil, parameter.Errorf(field+".provider", "%w: key management provider %q holds no keys", ErrKeyMaterial, in.Provider)
 	}
 	slices.SortFunc(keys, func(a, b namedKey) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version))
@@ -148,13 +147,13 @@ func keysOf(ctx context.Context, field string, in keyParameters, o Options) ([]n
 func readKeyFile(field, path string) ([]namedKey, error) {
 	publics, err := publicKeysIn(path)
 	if err != nil {
-		return nil, configErrorf(field, "%w", err)
+		return nil, parameter.Errorf(field, "%w", err)
 	}
 	var keys []namedKey
 	for _, public := range publics {
 		key, err := namedKeyOf(Key{Provider: fileProvider, Name: path}, keymanagementprovider.PublicKey{Key: public, ProviderType: fileProvider})
 		if err != nil {
-			return nil, configErrorf(field, "%s: %w", path, err)
+			return nil, parameter.Errorf(field, "%s: %w", path, err)
 		}
 		keys = append(keys, key)
 	}
@@ -189,14 +188,6 @@ func readFile(path string) ([]byte, error) {
 	}
 	defer file.Close()
 	return io.ReadAll(io.LimitReader(file, pemfile.MaxBytes+1))
-}
-
-// expandHome replaces a leading ~/ by the user's home directory.
-func expandHome(path string) string {
-	if rest, ok := strings.CutPrefix(path, homedir.GetShortcutString()+string(os.PathSeparator)); ok {
-		return filepath.Join(homedir.Get(), rest)
-	}
-	return path
 }
 
 // namedKeyOf returns a key that verifies as its provider signs: Azure Key Vault with a hash as long as the key, all others with SHA-256.

@@ -12,6 +12,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore/pkg/tuf"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/pemfile"
 )
 
@@ -72,14 +73,14 @@ func environment(p *trustPolicy) (m material, err error) {
 	}
 	if !m.suffices(p) {
 		if _, err := tufOptions(); err != nil {
-			return m, configErrorf(p.field, "needs Sigstore's trust root: %w", err)
+			return m, parameter.Errorf(p.field, "needs Sigstore's trust root: %w", err)
 		}
 	}
 	return m, nil
 }
 
 func environmentError(p *trustPolicy, variable string, err error) error {
-	return configErrorf(p.field, "needs what the environment variable %s names: %w", variable, err)
+	return parameter.Errorf(p.field, "needs what the environment variable %s names: %w", variable, err)
 }
 
 // readAuthorities returns the authorities in a file: each certificate that names itself as its issuer is the root of one, all others are

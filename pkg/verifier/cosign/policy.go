@@ -8,7 +8,10 @@ import (
 	"net/url"
 	"regexp"
 
+	"github.com/ratify-project/ratify/pkg/utils"
 	"github.com/sigstore/cosign/v2/pkg/cosign"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
 )
 
 const (
@@ -56,7 +59,7 @@ func parsePolicies(ctx context.Context, p *parameters, o Options) ([]*trustPolic
 			return nil, err
 		}
 		if other, ok := fieldOf[policy.name]; ok {
-			return nil, configErrorf(field+".name", "%q is already the name of %s", policy.name, other)
+			return nil, parameter.Errorf(field+".name", "%q is already the name of %s", policy.name, other)
 		}
 		fieldOf[policy.name] = field
 		for i, s := range policy.scopes {
@@ -72,12 +75,12 @@ func parsePolicies(ctx context.Context, p *parameters, o Options) ([]*trustPolic
 
 func parsePolicy(ctx context.Context, field string, raw json.RawMessage, o Options) (*trustPolicy, error) {
 	var in policyParameters
-	if err := decodeStrict(field, raw, &in); err != nil {
+	if err := parameter.Decode(field, raw, &in); err != nil {
 		return nil, err
 	}
 	var keyless keylessParameters
 	if len(in.Keyless) > 0 {
-		if err := decodeStrict(field+".keyless", in.Keyless, &keyless); err != nil {
+		if err := parameter.Decode(field+".keyless", in.Keyless, &keyless); err != nil {
 			return nil, err
 		}
 	}
@@ -87,15 +90,15 @@ func parsePolicy(ctx context.Context, field string, raw json.RawMessage, o Optio
 	}
 	switch {
 	case in.Version != "" && in.Version != policyVersion:
-		return nil, configErrorf(field+".version", "%q is unknown; the only version is %s", in.Version, policyVersion)
+		return nil, parameter.Errorf(field+".version", "%q is unknown; the only version is %s", in.Version, policyVersion)
 	case in.Name == "":
-		return nil, configErrorf(field+".name", "is missing")
+		return nil, parameter.Errorf(field+".name", "is missing")
 	case len(in.Scopes) == 0:
-		return nil, configErrorf(field+".scopes", "is missing; * covers all images")
+		return nil, parameter.Errorf(field+".scopes", "is missing; * covers all images")
 	case len(in.Keys) == 0 && !p.keyless:
-		return nil, configErrorf(field, "has neither keys nor keyless; one of them says whose signatures count")
+		return nil, parameter.Errorf(field, "has neither keys nor keyless; one of them says whose signatures count")
 	case len(in.Keys) > 0 && p.keyless:
-		return nil, configErrorf(field, "has both keys and keyless; make two trust policies of it")
+		return nil, parameter.Errorf(field, "has both keys and keyless; make two trust policies of it")
 	}
 	var err error
 	if p.keyless {
@@ -131,7 +134,7 @@ func legacyPolicy(p *parameters, o Options) (*trustPolicy, error) {
 		}
 	}
 	if p.Key != "" {
-		if policy.keys, err = readKeyFile("key", expandHome(p.Key)); err != nil {
+		if policy.keys, err = readKeyFile("key", utils.ReplaceHomeShortcut(p.Key)); err != nil {
 			return nil, err
 		}
 	} else {
@@ -150,12 +153,12 @@ func parseIdentity(field string, k keylessParameters) ([]cosign.Identity, error)
 	} {
 		switch {
 		case either.text == "" && either.pattern == "":
-			return nil, configErrorf(field+"."+either.name, "is missing; give it or %sRegExp", either.name)
+			return nil, parameter.Errorf(field+"."+either.name, "is missing; give it or %sRegExp", either.name)
 		case either.text != "" && either.pattern != "":
-			return nil, configErrorf(field+"."+either.name, "cannot be used together with %sRegExp", either.name)
+			return nil, parameter.Errorf(field+"."+either.name, "cannot be used together with %sRegExp", either.name)
 		}
 		if _, err := regexp.Compile(either.pattern); err != nil {
-			return nil, configErrorf(field+"."+either.name+"RegExp", "%w", err)
+			return nil, parameter.Errorf(field+"."+either.name+"RegExp", "%w", err)
 		}
 	}
 	return []cosign.Identity{{

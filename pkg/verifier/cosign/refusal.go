@@ -2,8 +2,6 @@ package cosign
 
 import (
 	"errors"
-	"strings"
-	"unicode"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/artifact"
 )
@@ -27,25 +25,4 @@ func asRefusal(err error) (*refusal, bool) {
 		return &refusal{err.Error(), "inspect the artifact; delete it if it is no signature, and sign the image again"}, true
 	}
 	return nil, false
-}
-
-// maxText limits, in bytes, what a result quotes. Names in certificates are whatever their makers wrote, up to the size of an annotation, and end
-// up in logs, events and the answers of Gatekeeper.
-const maxText = 2048
-
-// clean returns text in one line, without unprintable characters and not longer than maxText.
-func clean(text string) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r):
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText-len("…")], "") + "…"
-	}
-	return text
 }

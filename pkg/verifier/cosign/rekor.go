@@ -14,6 +14,7 @@ import (
 
 	"github.com/sigstore/rekor/pkg/generated/models"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/retry"
 )
 
@@ -40,7 +41,7 @@ func newTransparencyLog(field, address string, o Options) (*transparencyLog, err
 	}
 	u, ok := parseURL(address)
 	if !ok { // not quoted, it may hold a password
-		return nil, configErrorf(field, "is not a URL such as %s, without a user name", defaultRekorURL)
+		return nil, parameter.Errorf(field, "is not a URL such as %s, without a user name", defaultRekorURL)
 	}
 	client := newClient(o.Transport)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // would become a GET

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 )
 
 // maxReasons limits the signatures of which a reason tells; the extensions tell of all.
@@ -49,11 +51,11 @@ func extensions(policy *trustPolicy, signatures []tried) any {
 	all := Extensions{TrustPolicy: policy.name}
 	var legacy LegacyExtensions
 	for _, s := range signatures {
-		report := SignatureReport{Signature: clean(s.encoded), Verifications: []VerificationReport{}}
+		report := SignatureReport{Signature: printable.Line(s.encoded), Verifications: []VerificationReport{}}
 		for _, a := range s.attempts {
 			v := VerificationReport{SignatureDigest: s.digest, IsSuccess: a.err == nil, BundleVerified: a.logged, KeyInformation: a.key}
 			if a.err != nil {
-				v.Error = clean(describe(a.err))
+				v.Error = printable.Line(describe(a.err))
 			} else {
 				v.Summary = a.checks
 			}

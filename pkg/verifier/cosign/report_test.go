@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/sigstore/rekor/pkg/generated/models"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
 )
 
@@ -103,7 +104,7 @@ func TestRefusalNamesAll(t *testing.T) {
 		many = append(many, sign(t, newKey(t)))
 	}
 	result, err = verify(t.Context(), v, newStore(many...))
-	if got, reason := outcome(result, err); got != "refused" || !strings.Contains(reason, "and 45 more") || len(reason) > maxText {
+	if got, reason := outcome(result, err); got != "refused" || !strings.Contains(reason, "and 45 more") || len(reason) > printable.MaxBytes {
 		t.Errorf("%s: %s", got, reason)
 	}
 	if got := len(result.Extensions.(Extensions).Signatures); got != 50 {

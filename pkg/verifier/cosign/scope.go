@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/ratify-project/ratify/pkg/common"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
 )
 
 // validScope is what a scope consists of besides one wildcard at its end: the letters of image references.
@@ -64,20 +66,20 @@ func checkScopes(policies []*trustPolicy) error {
 			field := indexed(p.field+".scopes", i)
 			switch {
 			case s == "":
-				return configErrorf(field, "is empty")
+				return parameter.Errorf(field, "is empty")
 			case !validScope.MatchString(string(s)):
-				return configErrorf(field, "%q is not an image reference, nor the beginning of one with * behind it", s)
+				return parameter.Errorf(field, "%q is not an image reference, nor the beginning of one with * behind it", s)
 			case s == everything && len(p.scopes) > 1:
-				return configErrorf(field, "* cannot be used with other scopes in the same trust policy")
+				return parameter.Errorf(field, "* cannot be used with other scopes in the same trust policy")
 			case s == everything && global != "":
-				return configErrorf(field, "* is already the scope of %s", global)
+				return parameter.Errorf(field, "* is already the scope of %s", global)
 			case s == everything:
 				global = p.field
 				continue
 			}
 			for _, other := range seen {
 				if s.overlaps(other.scope) {
-					return configErrorf(field, "%q overlaps with %s, %q", s, other.field, other.scope)
+					return parameter.Errorf(field, "%q overlaps with %s, %q", s, other.field, other.scope)
 				}
 			}
 			seen = append(seen, use{s, field})

@@ -16,6 +16,8 @@ import (
 	"github.com/ratify-project/ratify/pkg/verifier"
 	"github.com/ratify-project/ratify/pkg/verifier/config"
 	"github.com/sigstore/cosign/v2/pkg/oci/static"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 )
 
 // Type is the name by which configurations ask for this verifier.
@@ -100,12 +102,12 @@ func (v *Verifier) Verify(ctx context.Context, subject common.Reference, desc oc
 	message, found, err := v.verify(ctx, subject, desc, store)
 	result.Extensions = found
 	if err == nil {
-		result.IsSuccess, result.Message = true, clean(message)
+		result.IsSuccess, result.Message = true, printable.Line(message)
 		return result, nil
 	}
 	if refused, ok := asRefusal(err); ok {
-		result.ErrorReason, result.Remediation = clean(refused.reason), refused.remedy
-		result.Message = clean("signature refused: " + refused.reason)
+		result.ErrorReason, result.Remediation = printable.Line(refused.reason), refused.remedy
+		result.Message = printable.Line("signature refused: " + refused.reason)
 		return result, nil
 	}
 	result.Message = "signature could not be verified"

@@ -7,10 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/ratify-project/ratify/pkg/homedir"
+	"github.com/ratify-project/ratify/pkg/utils"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/pemfile"
 )
 
@@ -24,11 +25,11 @@ func readCertPaths(paths []string) ([]*x509.Certificate, error) {
 	for i, path := range paths {
 		field := fmt.Sprintf("verificationCerts[%d]", i)
 		if path == "" {
-			return nil, configErrorf(field, "is empty")
+			return nil, parameter.Errorf(field, "is empty")
 		}
-		found, err := readCertPath(expandHome(path), &files)
+		found, err := readCertPath(utils.ReplaceHomeShortcut(path), &files)
 		if err != nil {
-			return nil, configErrorf(field, "%w", err)
+			return nil, parameter.Errorf(field, "%w", err)
 		}
 		certs = append(certs, found...)
 	}
@@ -38,7 +39,7 @@ func readCertPaths(paths []string) ([]*x509.Certificate, error) {
 		}
 		found, err := readCertPath(path, &files)
 		if err != nil {
-			return nil, configErrorf("verificationCerts", "default directory: %w", err)
+			return nil, parameter.Errorf("verificationCerts", "default directory: %w", err)
 		}
 		certs = append(certs, found...)
 	}
@@ -53,14 +54,6 @@ func defaultCertPaths() []string {
 		paths = append(paths, filepath.Join(dir, below))
 	}
 	return paths
-}
-
-// expandHome replaces a leading ~/ by the user's home directory.
-func expandHome(path string) string {
-	if rest, ok := strings.CutPrefix(path, homedir.GetShortcutString()+string(os.PathSeparator)); ok {
-		return filepath.Join(homedir.Get(), rest)
-	}
-	return path
 }
 
 // readCertPath returns the certificates of a file, or of all files below a directory in the order of their names, and counts the files. In

@@ -1,10 +1,8 @@
 package notation
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,24 +11,13 @@ import (
 	"github.com/notaryproject/notation-go/verifier/trustpolicy"
 	"github.com/notaryproject/notation-go/verifier/truststore"
 	"github.com/ratify-project/ratify/pkg/verifier/config"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
 )
 
 // ConfigError says which parameter of the verifier cannot be used, and why. Only a change of the configuration, or of the key material that
 // it names, helps.
-type ConfigError struct {
-	Field string // path of the parameter, such as trustPolicyDoc.trustPolicies[0].trustStores
-	Err   error
-}
-
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("notation verifier: parameter %s: %v", e.Field, e.Err)
-}
-
-func (e *ConfigError) Unwrap() error { return e.Err }
-
-func configErrorf(field, format string, args ...any) error {
-	return &ConfigError{Field: field, Err: fmt.Errorf(format, args...)}
-}
+type ConfigError = parameter.Error
 
 // parameters are those of one verifier, read but not yet resolved.
 type parameters struct {
@@ -56,7 +43,7 @@ func parseParameters(cfg config.VerifierConfig) (*parameters, error) {
 	for _, key := range slices.Sorted(maps.Keys(cfg)) {
 		raw, err := json.Marshal(cfg[key])
 		if err != nil {
-			return nil, configErrorf(key, "%w", err)
+			return nil, parameter.Errorf(key, "%w", err)
 		}
 		canonical, target, err := lookup(known, key)
 		if err != nil {
@@ -68,12 +55,12 @@ func parseParameters(cfg config.VerifierConfig) (*parameters, error) {
 		if target == nil {
 			continue
 		}
-		if err := decodeStrict(canonical, raw, target); err != nil {
+		if err := parameter.Decode(canonical, raw, target); err != nil {
 			return nil, err
 		}
 	}
 	if p.name == "" {
-		return nil, configErrorf("name", "is missing")
+		return nil, parameter.Errorf("name", "is missing")
 	}
 	if p.kind == "" {
 		p.kind = p.name // in configuration files the name is the type
@@ -84,7 +71,7 @@ func parseParameters(cfg config.VerifierConfig) (*parameters, error) {
 		}
 	}
 	if len(p.artifactTypes) == 0 {
-		return nil, configErrorf("artifactTypes", "is missing; signatures of notation have the type application/vnd.cncf.notary.signature")
+		return nil, parameter.Errorf("artifactTypes", "is missing; signatures of notation have the type application/vnd.cncf.notary.signature")
 	}
 	var err error
 	if p.certStores, err = parseCertStores(stores); err != nil {
@@ -102,7 +89,7 @@ func lookup(known map[string]any, key string) (canonical string, target any, err
 			return name, target, nil
 		}
 	}
-	return "", nil, configErrorf(cmp.Or(key, `""`), "is unknown; the verifier takes %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+	return "", nil, parameter.Errorf(cmp.Or(key, `""`), "is unknown; the verifier takes %s", strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 }
 
 // parseCertStores reads both forms: by type (ca, signingAuthority, tsa) and then name, and the legacy one by name, whose stores are of type ca.
@@ -115,13 +102,13 @@ func parseCertStores(raw map[string]json.RawMessage) (map[truststore.Type]map[st
 		if slices.Contains(truststore.Types, kind) {
 			typed = append(typed, key)
 			var byName map[string]json.RawMessage
-			if err := decodeStrict(field+"."+key, raw[key], &byName); err != nil {
+			if err := parameter.Decode(field+"."+key, raw[key], &byName); err != nil {
 				return nil, err
 			}
 			stores[kind] = make(map[string][]string, len(byName))
 			for _, name := range slices.Sorted(maps.Keys(byName)) {
 				var providers []string
-				if err := decodeStrict(field+"."+key+"."+name, byName[name], &providers); err != nil {
+				if err := parameter.Decode(field+"."+key+"."+name, byName[name], &providers); err != nil {
 					return nil, err
 				}
 				stores[kind][name] = providers
@@ -130,7 +117,7 @@ func parseCertStores(raw map[string]json.RawMessage) (map[truststore.Type]map[st
 		}
 		legacy = append(legacy, key)
 		var providers []string
-		if err := decodeStrict(field+"."+key, raw[key], &providers); err != nil {
+		if err := parameter.Decode(field+"."+key, raw[key], &providers); err != nil {
 			return nil, fmt.Errorf("%w (or, if %q is meant as a trust store type: those are ca, signingAuthority and tsa)", err, key)
 		}
 		if stores[truststore.TypeCA] == nil {
@@ -139,41 +126,8 @@ func parseCertStores(raw map[string]json.RawMessage) (map[truststore.Type]map[st
 		stores[truststore.TypeCA][key] = providers
 	}
 	if len(typed) > 0 && len(legacy) > 0 {
-		return nil, configErrorf(field, "mixes stores by type (%s) with stores without (%s); put the latter under ca",
+		return nil, parameter.Errorf(field, "mixes stores by type (%s) with stores without (%s); put the latter under ca",
 			strings.Join(typed, ", "), strings.Join(legacy, ", "))
 	}
 	return stores, nil
-}
-
-// decodeStrict decodes raw, the value of field, into target, and names the field of a mistake inside.
-func decodeStrict(field string, raw []byte, target any) error {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(target)
-	if err == nil {
-		return nil
-	}
-	if mistake, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		if mistake.Field != "" {
-			field += "." + mistake.Field
-		}
-		return configErrorf(field, "is a JSON %s where %s is expected", mistake.Value, describeType(mistake.Type.String()))
-	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return configErrorf(field+"."+strings.Trim(name, `"`), "is unknown")
-	}
-	return configErrorf(field, "%w", err)
-}
-
-// describeType puts the Go types of the configuration into words.
-func describeType(goType string) string {
-	switch {
-	case strings.HasPrefix(goType, "[]"):
-		return "a list"
-	case strings.HasPrefix(goType, "map"), strings.HasPrefix(goType, "struct"):
-		return "an object"
-	case strings.HasPrefix(goType, "trustpolicy.") && !strings.HasSuffix(goType, "Action") && !strings.HasSuffix(goType, "Option"):
-		return "an object"
-	}
-	return "a string"
 }

@@ -1,11 +1,11 @@
 package notation
 
 import (
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 )
 
 // facts are what a result's extensions tell about a signature. "Issuer" and "SN" are Ratify's; policies may use them.
@@ -27,27 +27,6 @@ const (
 	factSigningTime = "SigningTime"
 )
 
-// maxText limits, in bytes, what a result quotes. Names in certificates are whatever their makers wrote, up to the size of an envelope, and end
-// up in logs, events and the answers of Gatekeeper.
-const maxText = 2048
-
-// clean returns text in one line, without unprintable characters and not longer than maxText.
-func clean(text string) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsPrint(r):
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText-len("…")], "") + "…"
-	}
-	return text
-}
-
 func newFacts(signature digest.Digest) facts {
 	return facts{factDigest: signature.String()}
 }
@@ -55,17 +34,17 @@ func newFacts(signature digest.Digest) facts {
 // record adds what the envelope, if it could be read, says about the signer.
 func (j *judgement) record(f facts) {
 	if warnings := j.warnings(); warnings != "" {
-		f[factWarnings] = clean(warnings)
+		f[factWarnings] = printable.Line(warnings)
 	}
 	signer := j.signer()
 	if signer == nil {
 		return
 	}
 	leaf := signer.CertificateChain[0]
-	f[factIssuer] = clean(leaf.Issuer.String())
-	f[factSN] = clean(leaf.Subject.String())
-	f[factSubject] = clean(leaf.Subject.String())
-	f[factSerial] = clean(leaf.SerialNumber.Text(16))
+	f[factIssuer] = printable.Line(leaf.Issuer.String())
+	f[factSN] = printable.Line(leaf.Subject.String())
+	f[factSubject] = printable.Line(leaf.Subject.String())
+	f[factSerial] = printable.Line(leaf.SerialNumber.Text(16))
 	f[factNotAfter] = leaf.NotAfter.UTC().Format(time.RFC3339)
 	if at := signer.SignedAttributes.SigningTime; !at.IsZero() {
 		f[factSigningTime] = at.UTC().Format(time.RFC3339)

@@ -12,6 +12,8 @@ import (
 	"github.com/go-ldap/ldap/v3"
 	"github.com/notaryproject/notation-go/verifier/trustpolicy"
 	"github.com/notaryproject/notation-go/verifier/truststore"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
 )
 
 // x509Subject is the prefix of identities that are distinguished names. Others are left to verification plugins.
@@ -29,13 +31,13 @@ var subjectAttributes = []string{"C", "ST", "S", "L", "O", "OU", "CN", "STREET",
 func parsePolicies(raw []byte) (*trustpolicy.Document, error) {
 	const field = "trustPolicyDoc"
 	if len(raw) == 0 || string(raw) == "null" {
-		return nil, configErrorf(field, "is missing")
+		return nil, parameter.Errorf(field, "is missing")
 	}
 	var outer struct {
 		Version       string            `json:"version"`
 		TrustPolicies []json.RawMessage `json:"trustPolicies"`
 	}
-	if err := decodeStrict(field, raw, &outer); err != nil {
+	if err := parameter.Decode(field, raw, &outer); err != nil {
 		return nil, err
 	}
 	doc := &trustpolicy.Document{Version: outer.Version}
@@ -43,11 +45,11 @@ func parsePolicies(raw []byte) (*trustpolicy.Document, error) {
 	for i, raw := range outer.TrustPolicies {
 		path := fmt.Sprintf("%s.trustPolicies[%d]", field, i)
 		var policy trustpolicy.TrustPolicy
-		if err := decodeStrict(path, raw, &policy); err != nil {
+		if err := parameter.Decode(path, raw, &policy); err != nil {
 			return nil, err
 		}
 		if identities += len(policy.TrustedIdentities); identities > maxIdentities {
-			return nil, configErrorf(path+".trustedIdentities", "are too many: the policies of one verifier can have %d; name fewer by what signers have in common, "+
+			return nil, parameter.Errorf(path+".trustedIdentities", "are too many: the policies of one verifier can have %d; name fewer by what signers have in common, "+
 				"such as O and OU", maxIdentities)
 		}
 		if err := checkPolicyStatement(path, policy); err != nil {
@@ -56,7 +58,7 @@ func parsePolicies(raw []byte) (*trustpolicy.Document, error) {
 		doc.TrustPolicies = append(doc.TrustPolicies, policy)
 	}
 	if err := doc.Validate(); err != nil {
-		return nil, configErrorf(field, "%w", err)
+		return nil, parameter.Errorf(field, "%w", err)
 	}
 	return doc, nil
 }
@@ -74,7 +76,7 @@ func checkPolicyStatement(path string, policy trustpolicy.TrustPolicy) error {
 	check := func(statement trustpolicy.TrustPolicy, field string, index ...any) error {
 		document := trustpolicy.Document{Version: "1.0", TrustPolicies: []trustpolicy.TrustPolicy{statement}}
 		if err := document.Validate(); err != nil {
-			return configErrorf(path+fmt.Sprintf(field, index...), "%w", err)
+			return parameter.Errorf(path+fmt.Sprintf(field, index...), "%w", err)
 		}
 		return nil
 	}
@@ -86,7 +88,7 @@ func checkPolicyStatement(path string, policy trustpolicy.TrustPolicy) error {
 		}
 	}
 	if _, err := policy.SignatureVerification.GetVerificationLevel(); err != nil {
-		return configErrorf(path+".signatureVerification", "%w", err)
+		return parameter.Errorf(path+".signatureVerification", "%w", err)
 	}
 	for i, store := range policy.TrustStores {
 		part := strict
@@ -102,7 +104,7 @@ func checkPolicyStatement(path string, policy trustpolicy.TrustPolicy) error {
 			return err
 		}
 		if err := checkIdentity(identity); err != nil {
-			return configErrorf(fmt.Sprintf("%s.trustedIdentities[%d]", path, i), "%w", err)
+			return parameter.Errorf(fmt.Sprintf("%s.trustedIdentities[%d]", path, i), "%w", err)
 		}
 	}
 	return check(policy, "")

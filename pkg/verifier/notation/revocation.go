@@ -9,6 +9,8 @@ import (
 	"github.com/notaryproject/notation-core-go/revocation"
 	"github.com/notaryproject/notation-core-go/revocation/purpose"
 	"github.com/notaryproject/notation-core-go/revocation/result"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 )
 
 // witnessing tells the witness of the verification what notation-go keeps to itself: whether a certificate is revoked or its status unknown.
@@ -49,5 +51,5 @@ func unknownStatus(o revocation.ValidateContextOptions, results []*result.CertRe
 	if len(unknown) == 0 {
 		return nil
 	}
-	return errors.New(clean(strings.Join(unknown, "; ")))
+	return errors.New(printable.Line(strings.Join(unknown, "; ")))
 }

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/notaryproject/notation-go/verifier/truststore"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 )
 
 // keyMaterialTimeout bounds the reading of one key management provider while the configuration is loaded. Providers hold what they fetched
@@ -78,7 +81,7 @@ func loadTrustStores(ctx context.Context, p *parameters, o Options) (trustStores
 			}
 			field := fmt.Sprintf("trustPolicyDoc.trustPolicies[%d].trustStores[%d]", i, j)
 			if len(stores) == maxStores {
-				return nil, configErrorf(field, "is one trust store too many: the policies of one verifier can use %d", maxStores)
+				return nil, parameter.Errorf(field, "is one trust store too many: the policies of one verifier can use %d", maxStores)
 			}
 			var certs []*x509.Certificate
 			var err error
@@ -93,7 +96,7 @@ func loadTrustStores(ctx context.Context, p *parameters, o Options) (trustStores
 					filesRead = true
 				}
 				if certs = fromFiles; len(certs) == 0 {
-					return nil, configErrorf(field, "names the trust store %s, which does not exist or has no certificates: "+
+					return nil, parameter.Errorf(field, "names the trust store %s, which does not exist or has no certificates: "+
 						"verificationCertStores defines %s, and the files of verificationCerts hold none", key, names(p.defined()))
 				}
 			}
@@ -102,8 +105,8 @@ func loadTrustStores(ctx context.Context, p *parameters, o Options) (trustStores
 			}
 			anchors, dropped := trustAnchors(certs)
 			if len(anchors) == 0 {
-				return nil, configErrorf(field, "%w: trust store %s holds no trust anchor; only certificates of CAs and self-signed ones are: %s",
-					ErrKeyMaterial, key, cmp.Or(clean(strings.Join(dropped, "; ")), "there is no certificate at all"))
+				return nil, parameter.Errorf(field, "%w: trust store %s holds no trust anchor; only certificates of CAs and self-signed ones are: %s",
+					ErrKeyMaterial, key, cmp.Or(printable.Line(strings.Join(dropped, "; ")), "there is no certificate at all"))
 			}
 			warnOfAnchors(o.Log.With(slog.String("verifier", p.name), slog.String("trustStore", key.String())), anchors, dropped)
 			stores[key] = anchors
@@ -119,7 +122,7 @@ func warnOfAnchors(log *slog.Logger, anchors []*x509.Certificate, dropped []stri
 	}
 	now := time.Now()
 	for _, anchor := range anchors {
-		switch subject := slog.String("subject", clean(anchor.Subject.String())); {
+		switch subject := slog.String("subject", printable.Line(anchor.Subject.String())); {
 		case now.After(anchor.NotAfter):
 			log.Warn("trust anchor has expired: only signatures with a timestamp of its life verify by it", subject, slog.String("notAfter", stamp(anchor.NotAfter)))
 		case now.Before(anchor.NotBefore):
@@ -157,23 +160,23 @@ func names(keys []storeKey) string {
 // certificatesOf returns the certificates of all providers of a store; all must answer, because a store with a root less refuses images.
 func certificatesOf(ctx context.Context, field string, providers []string, o Options) ([]*x509.Certificate, error) {
 	if len(providers) > maxProviders {
-		return nil, configErrorf(field, "names %d key management providers; a trust store can be made of %d", len(providers), maxProviders)
+		return nil, parameter.Errorf(field, "names %d key management providers; a trust store can be made of %d", len(providers), maxProviders)
 	}
 	var certs []*x509.Certificate
 	for i, provider := range providers {
 		field := fmt.Sprintf("%s[%d]", field, i)
 		namespace, _, namespaced := strings.Cut(provider, "/")
 		if namespaced && o.Namespace != "" && namespace != o.Namespace {
-			return nil, configErrorf(field, "key management provider %q is in another namespace than the verifier (%s); "+
+			return nil, parameter.Errorf(field, "key management provider %q is in another namespace than the verifier (%s); "+
 				"use one of the same namespace or a cluster-wide one", provider, o.Namespace)
 		}
 		if o.KeyMaterial == nil {
-			return nil, configErrorf(field, "%w: key management provider %q cannot be used here: there are none outside a cluster; "+
+			return nil, parameter.Errorf(field, "%w: key management provider %q cannot be used here: there are none outside a cluster; "+
 				"put the certificates into files and name them in verificationCerts", ErrKeyMaterial, provider)
 		}
 		got, err := readProvider(ctx, o.KeyMaterial, provider)
 		if err != nil {
-			return nil, configErrorf(field, "%w: key management provider %q: %w", ErrKeyMaterial, provider, err)
+			return nil, parameter.Errorf(field, "%w: key management provider %q: %w", ErrKeyMaterial, provider, err)
 		}
 		certs = append(certs, got...)
 	}

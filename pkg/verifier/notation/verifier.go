@@ -18,6 +18,8 @@ import (
 	"github.com/ratify-project/ratify/pkg/verifier"
 	"github.com/ratify-project/ratify/pkg/verifier/config"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation/revocation"
 )
 
@@ -82,7 +84,7 @@ func New(ctx context.Context, cfg config.VerifierConfig, o Options) (*Verifier, 
 		RevocationTimestampingValidator: witnessing{o.Revocation.Timestamping(), purpose.Timestamping},
 	})
 	if err != nil {
-		return nil, configErrorf("trustPolicyDoc", "%w", err)
+		return nil, parameter.Errorf("trustPolicyDoc", "%w", err)
 	}
 	o.Revocation.Prefetch(ctx, stores.all())
 	return &Verifier{name: p.name, kind: p.kind, artifactTypes: p.artifactTypes, policies: p.policies, stores: stores, inner: inner, log: o.Log}, nil
@@ -115,12 +117,12 @@ func (v *Verifier) Verify(ctx context.Context, subject common.Reference, desc oc
 		Extensions: map[string]string(facts),
 	}
 	if err == nil {
-		result.IsSuccess, result.Message = true, clean(message)
+		result.IsSuccess, result.Message = true, printable.Line(message)
 		return result, nil
 	}
 	if refused, ok := asRefusal(err); ok {
 		facts[factFailedCheck] = refused.check
-		result.ErrorReason, result.Remediation = clean(refused.reason), refused.remedy
+		result.ErrorReason, result.Remediation = printable.Line(refused.reason), refused.remedy
 		result.Message = "signature refused: " + refused.check + ": " + result.ErrorReason
 		return result, nil
 	}

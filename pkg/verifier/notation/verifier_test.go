@@ -23,6 +23,7 @@ import (
 	"github.com/ratify-project/ratify/pkg/ocispecs"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/artifact"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 )
 
 var mediaTypes = []string{jws.MediaTypeEnvelope, cose.MediaTypeEnvelope}
@@ -206,11 +207,11 @@ func TestQuotedNames(t *testing.T) {
 	}
 	facts := result.Extensions.(map[string]string)
 	for _, text := range []string{result.ErrorReason, facts["Issuer"], facts["SN"], facts["Subject"]} {
-		if len(text) > maxText || strings.ContainsAny(text, "\n\x1b\u202e") || !utf8.ValidString(text) || !strings.HasSuffix(text, "…") {
+		if len(text) > printable.MaxBytes || strings.ContainsAny(text, "\n\x1b\u202e") || !utf8.ValidString(text) || !strings.HasSuffix(text, "…") {
 			t.Errorf("quoted as %q", text)
 		}
 	}
-	if len(result.Message) > maxText+100 {
+	if len(result.Message) > printable.MaxBytes+100 {
 		t.Errorf("message of %d bytes", len(result.Message))
 	}
 }
