@@ -22,6 +22,7 @@ var pluginRows = []row{
 	{"Vulnerability report", "Trivy and Grype: CVEs, severities, age", vulnerabilities},
 	{"License checker", "SPDX tag-value with a license that is not allowed", licenses},
 	{"Schema validator", "a report that breaks its schema, a schema that cannot be read", schemas},
+	{"Verifier plugin", "Ratify's, about a registry that fails or hangs: undetermined", failedReads},
 	{"Verifier plugin", "crashes, floods and ambiguous results: undetermined", misbehaviour},
 	{"Verifier plugin", "downloaded from a registry (dynamic plugins)", downloaded},
 	{"Store plugin", "signatures from an executable, checked against their digests", externalStore},

@@ -31,19 +31,21 @@ func vulnerabilities(ctx context.Context, e *environment) error {
 	})
 }
 
+// spdxText returns an SBOM in the tag-value format.
+func spdxText(license string) string {
+	return "SPDXVersion: SPDX-2.3\nDataLicense: CC0-1.0\nSPDXID: SPDXRef-DOCUMENT\nDocumentName: app\n" +
+		"DocumentNamespace: https://example.com/app\nCreator: Tool: interop\nCreated: 2026-01-01T00:00:00Z\n\n" +
+		"PackageName: musl\nSPDXID: SPDXRef-musl\nPackageVersion: 1\nPackageDownloadLocation: NONE\nFilesAnalyzed: false\n" +
+		"PackageLicenseConcluded: " + license + "\nPackageLicenseDeclared: " + license + "\nPackageCopyrightText: NONE\n"
+}
+
 func licenses(ctx context.Context, e *environment) error {
 	config := e.pluginConfig(map[string]any{everyArtifact: "all"}, map[string]any{
 		"name": "verifier-license-checker", "type": "licensechecker", "artifactTypes": spdxTagValue, "allowedLicenses": []string{"MIT", "NONE"},
 	})
-	spdx := func(license string) string {
-		return "SPDXVersion: SPDX-2.3\nDataLicense: CC0-1.0\nSPDXID: SPDXRef-DOCUMENT\nDocumentName: app\n" +
-			"DocumentNamespace: https://example.com/app\nCreator: Tool: interop\nCreated: 2026-01-01T00:00:00Z\n\n" +
-			"PackageName: musl\nSPDXID: SPDXRef-musl\nPackageVersion: 1\nPackageDownloadLocation: NONE\nFilesAnalyzed: false\n" +
-			"PackageLicenseConcluded: " + license + "\nPackageLicenseDeclared: " + license + "\nPackageCopyrightText: NONE\n"
-	}
 	return e.cases(ctx, config, "licenses", []pluginCase{
-		{"allowed", spdxTagValue, spdx("MIT"), time.Time{}, "verified", []string{"All packages have allowed licenses"}},
-		{"other", spdxTagValue, spdx("GPL-3.0-only"), time.Time{}, "refused", []string{"License Check: FAILED", "GPL-3.0-only"}},
+		{"allowed", spdxTagValue, spdxText("MIT"), time.Time{}, "verified", []string{"All packages have allowed licenses"}},
+		{"other", spdxTagValue, spdxText("GPL-3.0-only"), time.Time{}, "refused", []string{"License Check: FAILED", "GPL-3.0-only"}},
 		// The program takes what it cannot parse for a failure of its own.
 		{"broken", spdxTagValue, "not SPDX", time.Time{}, "undetermined", []string{"exit status 1"}},
 	})
