@@ -90,8 +90,8 @@ func Factories(o Options) config.Factories {
 				return provider, nil
 			},
 		},
-		ExternalStore:    externalStore(o.Log),
-		ExternalVerifier: externalVerifier(o.Log),
+		ExternalStore:    externalStore(o),
+		ExternalVerifier: externalVerifier(o),
 	}
 }
 

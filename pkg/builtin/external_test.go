@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,13 +24,13 @@ func TestExternal(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	logger := slog.New(slog.NewTextHandler(&log, nil))
+	o := Options{Transport: http.DefaultTransport.(*http.Transport), Log: slog.New(slog.NewTextHandler(&log, nil))}
 	newStore := func(c storeconfig.StorePluginConfig) error {
-		_, err := externalStore(logger)(c, config.StoreInput{Version: "1.0.0", PluginDirs: []string{dir}})
+		_, err := externalStore(o)(c, config.StoreInput{Version: "1.0.0", PluginDirs: []string{dir}})
 		return err
 	}
 	newVerifier := func(c verifierconfig.VerifierConfig) error {
-		_, err := externalVerifier(logger)(t.Context(), c, config.VerifierInput{Version: "1.0.0", PluginDirs: []string{dir}})
+		_, err := externalVerifier(o)(t.Context(), c, config.VerifierInput{Version: "1.0.0", PluginDirs: []string{dir}})
 		return err
 	}
 	source := map[string]any{"artifact": "127.0.0.1:1/plugin:v1"}

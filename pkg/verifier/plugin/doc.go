@@ -6,7 +6,8 @@
 //
 // A program reads the registry by itself. Ratify's kit for plugins brings a store for it, which is made of the configuration of ours. That
 // store knows fewer settings: a certificate authority goes to SSL_CERT_FILE, a proxy to HTTPS_PROXY. It also keeps what it reads on disk,
-// below localCachePath or else HOME, and needs a place that it may write to.
+// below localCachePath or else HOME, and needs a place that it may write to. It neither compares what it reads with digests nor bounds it: what
+// such a program says is as good as the registry, and the way to it.
 //
 // # What could not be found out
 //

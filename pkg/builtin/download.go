@@ -1,0 +1,91 @@
+package builtin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	pluginsource "github.com/ratify-project/ratify/pkg/common/plugin"
+	"oras.land/oras-go/v2"
+	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+)
+
+const (
+	// downloadTimeout bounds a download, during which no configuration is loaded.
+	downloadTimeout = 30 * time.Second
+	// maxPlugin bounds a program. Those of Ratify have 30 to 50 MB.
+	maxPlugin = 256 << 20
+	// maxPluginManifest is what registries accept of a manifest.
+	maxPluginManifest = 4 << 20
+)
+
+// download writes the program that is the first layer of an image to path. What it reads is checked against the digest in the source's
+// reference, if it has one, and the layer against the manifest's.
+func (o Options) download(ctx context.Context, source pluginsource.PluginSource, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
+	defer cancel()
+	repo, err := remote.NewRepository(source.Artifact)
+	if err != nil {
+		return err
+	}
+	provider, err := authProviders(o.Transport)(source.AuthProvider)
+	if err != nil {
+		return fmt.Errorf("authProvider: %w", err)
+	}
+	login, err := provider.Provide(ctx, source.Artifact)
+	if err != nil {
+		return fmt.Errorf("authProvider: %w", err)
+	}
+	client := &auth.Client{Client: &http.Client{Transport: o.Transport}, Cache: auth.NewCache(), Credential: auth.StaticCredential(
+		repo.Reference.Registry, auth.Credential{Username: login.Username, Password: login.Password, RefreshToken: login.IdentityToken})}
+	client.SetUserAgent(o.UserAgent)
+	repo.Client = client
+
+	_, body, err := oras.FetchBytes(ctx, repo, repo.Reference.ReferenceOrDefault(), oras.FetchBytesOptions{MaxBytes: maxPluginManifest})
+	if err != nil {
+		return err
+	}
+	var manifest struct {
+		Layers []ocispec.Descriptor `json:"layers"`
+		Blobs  []ocispec.Descriptor `json:"blobs"` // of an artifact manifest
+	}
+	if err := json.Unmarshal(body, &manifest); err != nil {
+		return fmt.Errorf("the manifest: %w", err)
+	}
+	layers := slices.Concat(manifest.Layers, manifest.Blobs)
+	if len(layers) == 0 {
+		return errors.New("the manifest has no layer, which the program is to be")
+	}
+	if layers[0].Size > maxPlugin {
+		return fmt.Errorf("the program has %d bytes, and %d are accepted", layers[0].Size, maxPlugin)
+	}
+	return fetchTo(ctx, repo.Blobs(), layers[0], path)
+}
+
+// fetchTo writes a blob to an executable file.
+func fetchTo(ctx context.Context, from content.Fetcher, desc ocispec.Descriptor, path string) (err error) {
+	blob, err := from.Fetch(ctx, desc)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	checked := content.NewVerifyReader(blob, desc)
+	if _, err := io.Copy(file, checked); err != nil {
+		return err
+	}
+	return checked.Verify()
+}
