@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/ratify-project/ratify/pkg/common"
 
@@ -256,7 +255,7 @@ func TestProxy(t *testing.T) {
 			}
 			t.Run(fmt.Sprint(name, " ", registries != nil), func(t *testing.T) {
 				p.status.Store(int32(test.status))
-				s := f.storeWith(Options{Transport: f.through(test.address, test.password), timeout: 2 * time.Second}, user("secret"), "registries", registries)
+				s := f.storeWith(Options{Transport: f.through(test.address, test.password), timeout: forever}, user("secret"), "registries", registries)
 				_, err := s.GetSubjectDescriptor(t.Context(), subject)
 				wantError(t, err, append(test.want, registryHost)...)
 				undetermined(t, err)

@@ -2,7 +2,6 @@ package referrerstore
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,9 +35,6 @@ const (
 	oldHost   = "old-registry.cn-hangzhou.cr.aliyuncs.com"
 	otherID   = "cri-other00000000001"
 	otherHost = "other-registry.cn-hangzhou.cr.aliyuncs.com"
-
-	// callTime is the time-out of calls here: long enough for a busy machine, and every hanging endpoint costs the tests so much.
-	callTime = time.Second
 )
 
 // cloud is an emulated cloud and what a pod needs to use it.
@@ -75,12 +71,12 @@ func (c *cloud) store() *Store {
 	s, err := New(storeconfig.StorePluginConfig{
 		"name": "oras", "cosignEnabled": true, "cacheEnabled": true, "ttl": 10,
 		"authProvider": map[string]any{
-			"name": "alibabacloudAcrBasic", "defaultInstanceId": demoID, "timeout": callTime.String(),
+			"name": "alibabacloudAcrBasic", "defaultInstanceId": demoID, "timeout": "30s",
 			"roleArn": c.RoleARN(), "oidcProviderArn": c.OIDCProviderARN(), "oidcTokenFile": c.WriteTokenFile(emulator.TokenOptions{}),
 			"acrInstancesConfig": []any{map[string]any{"instanceName": "old", "instanceId": oldID}},
 		},
 	}, "1.0.0", Options{
-		Transport: c.Transport(), Now: c.clock.Now, Log: slog.New(slog.DiscardHandler), timeout: callTime,
+		Transport: c.Transport(), Now: c.clock.Now, Log: slog.New(slog.DiscardHandler), timeout: forever,
 		NewAuthProvider: func(block upstream.AuthProviderConfig) (upstream.AuthProvider, error) {
 			return authprovider.New(block, authprovider.Options{Transport: cloudTransport, Now: c.clock.Now, Log: slog.New(slog.DiscardHandler)})
 		},
@@ -191,7 +187,7 @@ func TestCloudConcurrently(t *testing.T) {
 func TestCloudFaults(t *testing.T) {
 	for name, fault := range map[string]emulator.Fault{
 		"hang": {Hang: true}, "reset": {Reset: true}, "drip": {Drip: true}, "corrupt": {Corrupt: true}, "oversize": {Oversize: true},
-		"busy":    {Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"30"}}},
+		"busy":    {Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"86400"}}},
 		"failing": {Status: http.StatusServiceUnavailable, Body: "<html>"},
 		"denying": {Status: http.StatusForbidden, Body: `{"errors":[{"code":"DENIED","message":"no"}],"Code":"NoPermission","RequestId":"1"}`},
 	} {
@@ -200,10 +196,12 @@ func TestCloudFaults(t *testing.T) {
 				t.Parallel()
 				c := startCloud(t)
 				image := c.image(demoID, demoHost, "team/app", "signature")
+				ctx, arrived := untilReached(t)
+				if fault.Hang || fault.Drip {
+					fault.Match = func(*http.Request) bool { arrived(); return true }
+				}
 				c.Endpoint(host).SetFault(fault)
 				s := c.store()
-				ctx, cancel := context.WithTimeout(t.Context(), 3*callTime)
-				defer cancel()
 				blobs, err := verify(ctx, s, image)
 				c.Endpoint(host).SetFault(emulator.Fault{})
 				switch {
@@ -218,15 +216,7 @@ func TestCloudFaults(t *testing.T) {
 				case errors.Is(err, ErrNotFound), errors.Is(err, ErrLimit), errors.Is(err, ErrMalformed):
 					t.Errorf("%q passes for a fact about the artifact", err)
 				}
-				// What hangs ends after its time-out; what failed is asked again at once.
-				ctx, cancel = context.WithTimeout(t.Context(), 10*callTime)
-				defer cancel()
-				for blobs, err = verify(ctx, s, image); errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil; {
-					blobs, err = verify(ctx, s, image)
-				}
-				if err != nil || len(blobs) != 1 || blobs[0] != "signature" {
-					t.Errorf("after the fault: %q, %v", blobs, err)
-				}
+				wantAfterFault(t, s, image)
 			})
 		}
 	}

@@ -9,7 +9,36 @@ import (
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/ratify-project/ratify/pkg/common"
 )
+
+// forever is longer than any test takes: nothing in the tests of faults ends by the clock.
+const forever = time.Hour
+
+// untilReached returns a context that ends, as at a deadline, once arrived is called, which is safe any number of times. What hangs is given up
+// only then, however long it takes to get there.
+func untilReached(t *testing.T) (ctx context.Context, arrived func()) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	t.Cleanup(func() { cancel(nil) })
+	return ctx, func() { cancel(context.DeadlineExceeded) }
+}
+
+// wantAfterFault verifies what a fault kept from being verified. What hangs still does, and is not waited for again, except by who comes in the
+// very instant in which the last caller gives up: calls within calls hear of that one after the other.
+func wantAfterFault(t *testing.T, s *Store, subject common.Reference) {
+	t.Helper()
+	var blobs []string
+	err := context.DeadlineExceeded
+	for pause := 10 * time.Millisecond; pause < 10*time.Second && errors.Is(err, context.DeadlineExceeded); pause *= 2 {
+		<-time.After(pause)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		blobs, err = verify(ctx, s, subject)
+		cancel()
+	}
+	if err != nil || len(blobs) != 1 || blobs[0] != "signature" {
+		t.Errorf("after the fault: %q, %v", blobs, err)
+	}
+}
 
 func TestFaults(t *testing.T) {
 	f := newFake(t)
@@ -18,19 +47,6 @@ func TestFaults(t *testing.T) {
 	f.sign("app", desc, "signature")
 	ended := make(chan struct{})
 	t.Cleanup(func() { close(ended) })
-	hang := func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case <-r.Context().Done():
-		case <-ended:
-		}
-	}
-	drip := func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
-		w.WriteHeader(http.StatusOK)
-		_ = http.NewResponseController(w).Flush()
-		hang(w, r)
-	}
-	reset := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 	for _, where := range []struct {
 		name, host string
 		match      func(*http.Request) bool
@@ -41,37 +57,63 @@ func TestFaults(t *testing.T) {
 		{"referrers", registryHost, isKind("referrers")},
 		{"blob", registryHost, isKind("blobs")},
 	} {
-		for name, handler := range map[string]http.HandlerFunc{"hang": hang, "drip": drip, "reset": reset,
-			"busy": func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Retry-After", "60")
-				w.WriteHeader(http.StatusTooManyRequests)
-			},
-			"failing": func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
-		} {
+		for _, name := range []string{"hang", "drip", "reset", "busy", "failing"} {
 			t.Run(where.name+" "+name, func(t *testing.T) {
 				t.Parallel()
 				f := f.twin(t)
-				f.on(where.match, handler)
-				// Long enough to get to the fault on a busy machine; the hanging ones cost the test so much.
-				s := f.storeWith(Options{timeout: 1500 * time.Millisecond}, user("secret"))
-				ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
-				defer cancel()
-				began := time.Now()
+				ctx, arrived := untilReached(t)
+				hang := func(r *http.Request) {
+					arrived()
+					select {
+					case <-r.Context().Done():
+					case <-ended:
+					}
+				}
+				f.on(where.match, map[string]http.HandlerFunc{
+					"hang": func(_ http.ResponseWriter, r *http.Request) { hang(r) },
+					"drip": func(w http.ResponseWriter, r *http.Request) {
+						w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
+						w.WriteHeader(http.StatusOK)
+						_ = http.NewResponseController(w).Flush()
+						hang(r)
+					},
+					"reset": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+					"busy": func(w http.ResponseWriter, _ *http.Request) {
+						w.Header().Set("Retry-After", "86400") // beyond any deadline
+						w.WriteHeader(http.StatusTooManyRequests)
+					},
+					"failing": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+				}[name])
+				s := f.storeWith(Options{timeout: forever}, user("secret"))
 				blobs, err := verify(ctx, s, subject)
 				if where.name == "check" && (name == "busy" || name == "failing" || name == "drip") || (where.name == "subject" && name == "drip") {
 					return // the request itself decides
 				}
 				wantError(t, err, where.host)
-				if errors.Is(err, ErrNotFound) || errors.Is(err, ErrLimit) || errors.Is(err, ErrMalformed) || blobs != nil {
-					t.Errorf("%q, %v", blobs, err)
+				undetermined(t, err)
+				if blobs != nil {
+					t.Errorf("%q", blobs)
 				}
-				if took := time.Since(began); took > 6*time.Second {
-					t.Errorf("took %s", took)
+				if hangs := name == "hang" || name == "drip"; hangs != errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%v", err)
 				}
 				f.set(func() { f.intercept = nil })
-				wantBlobs(t, f.store(user("secret")), subject, "signature")
+				wantAfterFault(t, s, subject)
 			})
 		}
+	}
+}
+
+// A call ends by itself when its time has run out, whatever time its caller has.
+func TestCallTimeout(t *testing.T) {
+	f := newFake(t)
+	f.challenge = ""
+	subject, _ := f.image("app", "v1")
+	f.on(isKind("manifests"), func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	_, err := f.storeWith(Options{timeout: 100 * time.Millisecond}, nil).GetSubjectDescriptor(t.Context(), subject)
+	undetermined(t, err)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
 	}
 }
 
