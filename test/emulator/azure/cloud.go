@@ -36,17 +36,17 @@ type Cloud struct {
 	registry http.Handler // without its lock
 
 	mu        sync.Mutex
-	assertion string            // the token of the pod's service account that Entra ID takes
-	access    map[string]string // audience by access token
-	refresh   map[string]bool   // the registry's refresh tokens
-	bearer    map[string]string // scope by the registry's access token
-	objects   map[string]object // of the vault, by kind/name
+	assertion string              // the token of the pod's service account that Entra ID takes
+	access    map[string]string   // audience by access token
+	refresh   map[string]bool     // the registry's refresh tokens
+	bearer    map[string]string   // scope by the registry's access token
+	objects   map[string][]object // of the vault, by kind/name; the latest version is the last
 }
 
 // Start starts a cloud, and writes the pod's token and the cloud's certificate authority to files in dir.
 func Start(dir string) (*Cloud, error) {
 	c := &Cloud{dir: dir, registry: acr.OpenRegistry(), access: map[string]string{}, refresh: map[string]bool{}, bearer: map[string]string{},
-		objects: map[string]object{}}
+		objects: map[string][]object{}}
 	var err error
 	if c.Network, err = network.New(c.resolve, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, err

@@ -58,7 +58,7 @@ func (c *Cloud) AddKey(name, version string, key crypto.PublicKey, disabled bool
 func (c *Cloud) add(kind, name string, o object) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.objects[kind+"/"+name] = o
+	c.objects[kind+"/"+name] = append(c.objects[kind+"/"+name], o)
 }
 
 func id(kind, name, version string) string {
@@ -88,9 +88,18 @@ func (c *Cloud) vault(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	kind, name := parts[0], parts[1]
-	o, ok := c.objects[kind+"/"+name]
+	version := strings.Join(parts[2:], "/")
+	var (
+		o     object
+		found bool
+	)
+	for _, one := range c.objects[kind+"/"+name] { // the last is the latest
+		if version == "" || version == one.version {
+			o, found = one, true
+		}
+	}
 	switch {
-	case !ok || len(parts) > 2 && parts[2] != o.version:
+	case !found:
 		fail(http.StatusNotFound, map[string]string{secrets: "SecretNotFound", certificates: "CertificateNotFound", keys: "KeyNotFound"}[kind], "")
 	case kind == secrets && o.disabled: // keys and certificates can be read all the same
 		fail(http.StatusForbidden, "Forbidden", "SecretDisabled")
