@@ -142,7 +142,7 @@ func (j *judgement) reason(r *notation.ValidationResult) (reason, remedy string)
 	const reachable = "make the revocation responders reachable from here"
 	switch r.Type {
 	case trustpolicy.TypeIntegrity:
-		return fmt.Sprintf("the signature envelope is damaged or not made by the certificate in it: %v", r.Error),
+		return fmt.Sprintf("the signature envelope is damaged, or its certificates are not the chain of its signer: %v", r.Error),
 			"sign the image again; if the signature is not yours, delete it"
 	case trustpolicy.TypeAuthenticity:
 		return j.authenticity(r.Error)
