@@ -1,6 +1,7 @@
 package httplimit
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,14 +10,32 @@ import (
 
 // Client returns a client over transport (nil: http.DefaultTransport, with the proxy of the environment) whose calls end after timeout,
 // the reading of the answer included, and whose answers may have up to maxBytes. Longer ones end with an error, not cut off. A redirect is an
-// answer like any other: SDKs send tokens in bodies, which would follow it to wherever it leads.
+// answer like any other: SDKs send tokens in bodies, which would follow it to wherever it leads. A request's body is sent from a copy: SDKs
+// rewind theirs to send it again, while net/http may still be reading it after an early answer.
 func Client(transport *http.Transport, timeout time.Duration, maxBytes int64) *http.Client {
 	var inner http.RoundTripper = http.DefaultTransport
 	if transport != nil {
 		inner = transport
 	}
-	return &http.Client{Transport: Transport(inner, maxBytes), Timeout: timeout,
+	return &http.Client{Transport: Transport(copying{inner}, maxBytes), Timeout: timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+type copying struct{ inner http.RoundTripper }
+
+func (c copying) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body == nil {
+		return c.inner.RoundTrip(req)
+	}
+	content, err := io.ReadAll(req.Body)
+	req.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	req = req.Clone(req.Context())
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
+	req.Body, _ = req.GetBody()
+	return c.inner.RoundTrip(req)
 }
 
 // Transport bounds the answers of another one in the same way.

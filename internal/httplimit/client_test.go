@@ -50,6 +50,39 @@ func TestClient(t *testing.T) {
 	}
 }
 
+// Once there is an answer, nothing reads the caller's body any more, although whoever answered has not taken it.
+func TestEarlyAnswer(t *testing.T) {
+	body := strings.NewReader("body")
+	early := roundTripper(func(req *http.Request) (*http.Response, error) {
+		if body.Len() > 0 {
+			t.Errorf("%d bytes are still to be read", body.Len())
+		}
+		for range 2 { // net/http does so, too, where a connection was closed
+			again, err := req.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			if got, err := io.ReadAll(again); err != nil || string(got) != "body" {
+				t.Errorf("sent %q, %v", got, err)
+			}
+		}
+		return &http.Response{StatusCode: http.StatusServiceUnavailable, Body: http.NoBody}, nil
+	})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://example.com", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := copying{early}.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
 // Who goes on reading after the error gets it again, and never a count below zero, which makes readers panic.
 func TestReadOn(t *testing.T) {
 	b := Body(io.NopCloser(strings.NewReader("12345")), "example.com", 3)
