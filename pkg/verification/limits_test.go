@@ -17,6 +17,8 @@ import (
 	policyconfig "github.com/ratify-project/ratify/pkg/policyprovider/config"
 	"github.com/ratify-project/ratify/pkg/referrerstore"
 	"github.com/ratify-project/ratify/pkg/verifier"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/artifact"
 )
 
 // late is a policy that is cut short by the end of the time, and says no, as upstream's Rego policy does.
@@ -169,5 +171,45 @@ func TestRememberedVerdictsAreBoundedInBytes(t *testing.T) {
 	v.put("huge", Verdict{Reports: []any{strings.Repeat("x", maxRememberedBytes)}}, time.Time{})
 	if _, ok := v.entries.Get("huge"); ok || v.entries.Len() != 3 {
 		t.Error("what is larger than all that is kept pushed out the rest")
+	}
+}
+
+// lister is a store whose list of referrers is what a test says.
+type lister struct {
+	*graph
+	list func(token string) (referrerstore.ListReferrersResult, error)
+}
+
+func (l *lister) ListReferrers(_ context.Context, _ common.Reference, _ []string, token string, _ *ocispecs.SubjectDescriptor) (referrerstore.ListReferrersResult, error) {
+	return l.list(token)
+}
+
+// A list that can never be used is a fact, and a refusal; one that could not be read is not.
+func TestListOfReferrersThatCannotBeUsed(t *testing.T) {
+	fail := func(err error) func(string) (referrerstore.ListReferrersResult, error) {
+		return func(string) (referrerstore.ListReferrersResult, error) {
+			return referrerstore.ListReferrersResult{}, err
+		}
+	}
+	for name, tt := range map[string]struct {
+		list func(string) (referrerstore.ListReferrersResult, error)
+		want Outcome
+		says string
+	}{
+		"too many":  {fail(fmt.Errorf("501 referrers: %w", artifact.ErrLimit)), Refused, "501 referrers"},
+		"malformed": {fail(fmt.Errorf("no index: %w", artifact.ErrMalformed)), Refused, "no index"},
+		"unread":    {fail(errDown), Undetermined, "registry is down"},
+		"without an end": {func(token string) (referrerstore.ListReferrersResult, error) {
+			return referrerstore.ListReferrersResult{NextToken: token + "x"}, nil
+		}, Refused, "more than 64 pages"},
+	} {
+		for _, policy := range []policyprovider.PolicyProvider{jsonPolicy(t, "any"), regoPolicy(t)} {
+			e := newTestEngine(t, Options{}, Scope{Stores: []referrerstore.ReferrerStore{&lister{newGraph(), tt.list}}, Policy: policy,
+				Verifiers: []verifier.ReferenceVerifier{&fates{name: "v", artifactType: signature}}})
+			v := e.Verify(t.Context(), "", repo+"@"+digest.FromString("image").String())
+			if said := fmt.Sprint(v.Reports, v.Err); v.Outcome != tt.want || !strings.Contains(said, tt.says) {
+				t.Errorf("%s: %s %s, want %s: %s", name, v.Outcome, said, tt.want, tt.says)
+			}
+		}
 	}
 }

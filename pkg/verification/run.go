@@ -2,6 +2,7 @@ package verification
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"github.com/ratify-project/ratify/pkg/verifier"
 	verifiertypes "github.com/ratify-project/ratify/pkg/verifier/types"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/artifact"
 )
 
 const (
@@ -43,6 +46,14 @@ type referrer struct {
 
 func (r *run) verdict(ctx context.Context, subject common.Reference) Verdict {
 	found, err := r.inspect(ctx, subject, maxDepth)
+	if errors.Is(err, artifact.ErrLimit) || errors.Is(err, artifact.ErrMalformed) {
+		// A fact about what was pushed, not a failure: it is the same the next time.
+		return refuse(r.policyType, subject.Original, refusal{
+			message:     "what refers to the image cannot be verified",
+			reason:      err.Error(),
+			remediation: "remove from the repository what refers to the image and is not needed, or push the image to another one and sign it there",
+		})
+	}
 	if err != nil {
 		return undetermined(subject.Original, outOfTime(err))
 	}
@@ -98,7 +109,7 @@ func (r *run) referrers(ctx context.Context, subject common.Reference, desc *oci
 		token := ""
 		for page := 0; ; page++ {
 			if page == maxPages {
-				return nil, fmt.Errorf("store %s: the referrers of %s have more than %d pages; remove what is not needed", store.Name(), subject.Original, maxPages)
+				return nil, fmt.Errorf("store %s: the referrers of %s have more than %d pages: %w", store.Name(), subject.Original, maxPages, artifact.ErrLimit)
 			}
 			list, err := store.ListReferrers(ctx, subject, artifactTypes, token, desc)
 			if err != nil {
