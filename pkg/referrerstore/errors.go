@@ -25,7 +25,7 @@ var (
 	// ErrNotFound says that the registry was asked and does not have the repository, tag, manifest or blob.
 	ErrNotFound = errors.New("not found in the registry")
 	// ErrMalformed and ErrLimit are facts about an artifact that was read: asking again will not help. All other errors of a
-	// Store but ErrNotFound and ErrConfig mean that it could not find out.
+	// Store but ErrConfig mean that it could not find out, or not yet.
 	ErrMalformed = artifact.ErrMalformed
 	ErrLimit     = artifact.ErrLimit
 	// ErrConfig says that a store's configuration is wrong.
