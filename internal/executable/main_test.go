@@ -13,11 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/programs"
 )
 
-// programs are what this binary is when it is started by their names.
-var programs = map[string]func(){
+// all are what this binary is when it is started by their names.
+var all = programs.Programs{
 	"echo": func() {
 		_, _ = io.Copy(os.Stdout, os.Stdin)
 		fmt.Fprintf(os.Stderr, "%s %s", os.Getenv("TEST_A"), os.Getenv("TEST_B"))
@@ -82,27 +82,4 @@ func start(stdout *os.File, ownSession bool) *exec.Cmd {
 	return cmd
 }
 
-func TestMain(m *testing.M) {
-	if program, ok := programs[filepath.Base(os.Args[0])]; ok {
-		program()
-		os.Exit(0)
-	}
-	os.Setenv("GORACE", "atexit_sleep_ms=0") // or each program takes a second to end
-	goleak.VerifyTestMain(m)
-}
-
-// folder returns a directory with all programs.
-func folder(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name := range programs {
-		if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
+func TestMain(m *testing.M) { all.Main(m) }

@@ -17,14 +17,14 @@ import (
 func TestRun(t *testing.T) {
 	t.Setenv("TEST_A", "outside")
 	t.Setenv("TEST_B", "outside")
-	o, err := Run(t.Context(), filepath.Join(folder(t), "echo"), []byte("input"), []string{"TEST_B=ours"})
+	o, err := Run(t.Context(), filepath.Join(all.Folder(t), "echo"), []byte("input"), []string{"TEST_B=ours"})
 	if err != nil || string(o.Stdout) != "input" || string(o.Stderr) != "outside ours" {
 		t.Errorf("Run() = %q, %q, %v", o.Stdout, o.Stderr, err)
 	}
 }
 
 func TestRunFails(t *testing.T) {
-	dir := folder(t)
+	dir := all.Folder(t)
 	for program, words := range map[string][]string{
 		"panics":          {"exit status 2", "it said: panic: lost my way"},
 		"fails":           {"exit status 3", `it said: { "code": 8, "msg": "command failed" }`},
@@ -56,7 +56,7 @@ func TestRunFails(t *testing.T) {
 }
 
 func TestExitCode(t *testing.T) {
-	_, err := Run(t.Context(), filepath.Join(folder(t), "fails"), nil, nil)
+	_, err := Run(t.Context(), filepath.Join(all.Folder(t), "fails"), nil, nil)
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 3 {
 		t.Errorf("error %v; want exit code 3", err)
 	}
@@ -69,7 +69,7 @@ func TestNothingIsLeft(t *testing.T) {
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, setChildSubreaper, 1, 0); errno != 0 {
 		t.Fatal(errno)
 	}
-	dir := folder(t)
+	dir := all.Folder(t)
 	for program, want := range map[string]string{
 		"shares output":     "left a process behind",
 		"leaves a process":  "",
@@ -101,7 +101,7 @@ func TestNothingIsLeft(t *testing.T) {
 
 // TestMovedOut shows that a process in a session of its own, which is not killed, does not hold up the run.
 func TestMovedOut(t *testing.T) {
-	dir := folder(t)
+	dir := all.Folder(t)
 	started, ended := watch(t, dir, "moves out")
 	_, err := Run(t.Context(), filepath.Join(dir, "moves out"), nil, []string{"TEST_FIFO=" + fifo(dir, "moves out")})
 	if err == nil || !strings.Contains(err.Error(), "left a process behind") {
@@ -115,7 +115,7 @@ func TestMovedOut(t *testing.T) {
 
 // TestEndsWithItsParent shows that a program does not outlive this process, however that ends.
 func TestEndsWithItsParent(t *testing.T) {
-	dir := folder(t)
+	dir := all.Folder(t)
 	started, ended := watch(t, dir, "runs another")
 	parent := exec.Command(filepath.Join(dir, "runs another"))
 	parent.Env = append(os.Environ(), "TEST_FIFO="+fifo(dir, "runs another"))
@@ -166,7 +166,7 @@ func watch(t *testing.T, dir, program string) (started <-chan int, ended <-chan 
 }
 
 func TestLogIsBounded(t *testing.T) {
-	o, err := Run(t.Context(), filepath.Join(folder(t), "logs a lot"), nil, nil)
+	o, err := Run(t.Context(), filepath.Join(all.Folder(t), "logs a lot"), nil, nil)
 	if err != nil || len(o.Stderr) != len("…")+maxStderr || !strings.HasSuffix(string(o.Stderr), "line 19999\n") || string(o.Stdout) != "done" {
 		t.Errorf("%d bytes of log, ending in %q; %q, %v", len(o.Stderr), o.Stderr[max(0, len(o.Stderr)-20):], o.Stdout, err)
 	}
@@ -179,7 +179,7 @@ func TestRunWaitsItsTurn(t *testing.T) {
 	defer slots.Release(maxProcesses)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	_, err := Run(ctx, filepath.Join(folder(t), "echo"), nil, nil)
+	_, err := Run(ctx, filepath.Join(all.Folder(t), "echo"), nil, nil)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "waited while 8 others were running") {
 		t.Errorf("error %v", err)
 	}

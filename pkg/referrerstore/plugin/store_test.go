@@ -18,13 +18,13 @@ import (
 	"github.com/ratify-project/ratify/pkg/referrerstore"
 	"github.com/ratify-project/ratify/pkg/referrerstore/config"
 	"github.com/ratify-project/ratify/pkg/referrerstore/plugin/skel"
-	"go.uber.org/goleak"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/executable"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/programs"
 )
 
-// programs are what this binary is when it is started by their names.
-var programs = map[string]func(){
+// all are what this binary is when it is started by their names.
+var all = programs.Programs{
 	// prints prints what the test wants.
 	"prints": func() {
 		fmt.Print(os.Getenv("TEST_STDOUT"))
@@ -38,33 +38,11 @@ var programs = map[string]func(){
 	},
 }
 
-func TestMain(m *testing.M) {
-	if program, ok := programs[filepath.Base(os.Args[0])]; ok {
-		program()
-		os.Exit(0)
-	}
-	os.Setenv("GORACE", "atexit_sleep_ms=0") // or each program takes a second to end
-	goleak.VerifyTestMain(m)
-}
-
-func folder(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name := range programs {
-		if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
+func TestMain(m *testing.M) { all.Main(m) }
 
 func newStore(t *testing.T, name string) *Store {
 	t.Helper()
-	s, err := New(config.StorePluginConfig{"name": name, "own": "parameter"}, Options{Version: "1.0.0", Directories: []string{folder(t)}})
+	s, err := New(config.StorePluginConfig{"name": name, "own": "parameter"}, Options{Version: "1.0.0", Directories: []string{all.Folder(t)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +200,7 @@ func TestBadReplies(t *testing.T) {
 }
 
 func TestNewFails(t *testing.T) {
-	dir := folder(t)
+	dir := all.Folder(t)
 	for _, tt := range []struct {
 		name any
 		says string

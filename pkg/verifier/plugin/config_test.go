@@ -33,7 +33,7 @@ func TestNew(t *testing.T) {
 }
 
 func TestNewFails(t *testing.T) {
-	dir := folder(t)
+	dir := all.Folder(t)
 	for _, tt := range []struct {
 		cfg  config.VerifierConfig
 		says string

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -22,11 +21,12 @@ import (
 	"github.com/ratify-project/ratify/pkg/verifier"
 	"github.com/ratify-project/ratify/pkg/verifier/config"
 	"github.com/ratify-project/ratify/pkg/verifier/plugin/skel"
-	"go.uber.org/goleak"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/programs"
 )
 
-// programs are what this binary is when it is started by their names.
-var programs = map[string]func(){
+// all are what this binary is when it is started by their names.
+var all = programs.Programs{
 	// prints prints what the test wants.
 	"prints": func() {
 		fmt.Print(os.Getenv("TEST_STDOUT"))
@@ -49,30 +49,7 @@ var programs = map[string]func(){
 	},
 }
 
-func TestMain(m *testing.M) {
-	if program, ok := programs[filepath.Base(os.Args[0])]; ok {
-		program()
-		os.Exit(0)
-	}
-	os.Setenv("GORACE", "atexit_sleep_ms=0") // or each program takes a second to end
-	goleak.VerifyTestMain(m)
-}
-
-// folder returns a directory with all programs.
-func folder(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name := range programs {
-		if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
+func TestMain(m *testing.M) { all.Main(m) }
 
 func verifyWithKit(args *skel.CmdArgs, subject common.Reference, desc ocispecs.ReferenceDescriptor,
 	store referrerstore.ReferrerStore) (*verifier.VerifierResult, error) {
@@ -151,7 +128,7 @@ func store() *fakeStore {
 
 func newVerifier(t *testing.T, cfg config.VerifierConfig, o Options) *Verifier {
 	t.Helper()
-	o.Version, o.Directories = "1.0.0", []string{folder(t)}
+	o.Version, o.Directories = "1.0.0", []string{all.Folder(t)}
 	v, err := New(cfg, o)
 	if err != nil {
 		t.Fatal(err)
