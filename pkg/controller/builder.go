@@ -92,6 +92,9 @@ func (b *build) makeStores(resources []resource) {
 			if err := checkPrograms(r.ID, s, block); err != nil {
 				return nil, false, err
 			}
+			if err := checkTenantsStore(r.ID, block); err != nil {
+				return nil, false, err
+			}
 			block["name"] = s.kind
 			store, err := b.Factories.Store(block, config.StoreInput{Version: s.pluginVersion(), PluginDirs: s.pluginDirs()})
 			return store, false, err

@@ -9,7 +9,8 @@
 // undetermined: it must not be missing in silence. Key material is never older than its resource: what a changed or deleted provider held
 // is gone, for verifiers that stay as they were, too, and those that need it cannot decide.
 //
-// A resource of a namespace uses the plugins that are installed: it chooses neither their directory nor what is downloaded.
+// A resource of a namespace uses the plugins that are installed: it chooses neither their directory nor what is downloaded. Its store uses the
+// auth providers, which act with this process's identity, but does not say where their credentials go.
 //
 // New in this distribution: `mandatory: true` among the parameters of a cluster-wide Verifier or Policy. A namespace can add to what is
 // mandatory, but not replace it; see verification.Mandatory.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -103,20 +102,6 @@ func takeMandatory(id ID, block map[string]any) (bool, error) {
 		mandatory = mandatory || wanted
 	}
 	return mandatory, nil
-}
-
-// checkPrograms returns an error if a resource of a namespace chooses which programs are run here, where the credentials of the whole cluster's
-// verification are: it can use the plugins that are installed.
-func checkPrograms(id ID, s spec, block map[string]any) error {
-	switch {
-	case id.Namespace == "":
-		return nil
-	case s.address != "" && filepath.Clean(s.address) != filepath.Clean(config.PluginDir()):
-		return errors.New("spec.address: only cluster-wide resources can choose the directory of plugins; leave it out")
-	case block["source"] != nil:
-		return errors.New("spec.source: only cluster-wide resources can have plugins downloaded; leave it out, and ask for the plugin to be installed")
-	}
-	return nil
 }
 
 func (r Resources) stores() []resource {

@@ -207,3 +207,41 @@ func TestMandatoryOutlivesMistakes(t *testing.T) {
 		t.Error("it is not mandatory any more")
 	}
 }
+
+// The auth providers of a tenant's store have the identity of the whole cluster's verification. A tenant does not say where its credentials go.
+func TestTenantsSendCredentialsNowhere(t *testing.T) {
+	const only = "only cluster-wide resources can"
+	for parameters, says := range map[string]string{
+		`{}`: "",
+		`{"authProvider": {"name": "alibabacloudAcrBasic", "defaultInstanceId": "cri-a", "acrInstancesConfig": [{"instanceName": "a", "instanceId": "cri-b", "region": "cn-hangzhou"}]}}`: "",
+		`{"authProviders": [{"name": "dockerConfig"}, {"name": "azureWorkloadIdentity", "clientID": "x", "registries": ["*.azurecr.io"]}]}`:                                               "",
+		`{"authProvider": {"name": "alibabacloudAcrBasic", "stsEndpoint": "evil.example"}}`:                                                                                               "spec.parameters.authProvider.stsEndpoint: " + only,
+		`{"AuthProvider": {"name": "alibabacloudAcrBasic", "Endpoint": "evil.example"}}`:                                                                                                  "spec.parameters.AuthProvider.Endpoint: " + only,
+		`{"authProvider": {"name": "alibabacloudAcrBasic", "acrInstancesConfig": [{"domains": ["evil.example"]}]}}`:                                                                       "spec.parameters.authProvider.acrInstancesConfig[0].domains: " + only,
+		`{"authProvider": {"name": "alibabacloudAcrBasic", "acrInstancesConfig": {"name1": {"endpoint": "evil.example"}}}}`:                                                               only,
+		`{"authProvider": {"name": "alibabacloudAcrBasic", "oidcTokenFile": "/etc/passwd"}}`:                                                                                              only,
+		`{"authProvider": {"name": "alibabacloudAcrBasic", "credential": {"type": "credentials_uri"}}}`:                                                                                   only,
+		`{"authProviders": [{"name": "dockerConfig"}, {"name": "azureWorkloadIdentity", "endpoints": ["evil.example"]}]}`:                                                                 "spec.parameters.authProviders[1].endpoints: " + only,
+		`{"authProvider": {"name": "dockerConfig", "configPath": "/etc/other"}}`:                                                                                                          only,
+		`{"authProvider": {"name": "k8Secrets", "secrets": [{"secretName": "a"}, {"secretName": "b", "namespace": "team"}]}}`:                                                             "",
+		`{"authProvider": {"name": "k8Secrets", "secrets": [{"secretName": "a", "namespace": "other"}]}}`:                                                                                 "spec.parameters.authProvider.secrets[0].namespace: Secrets of namespace other cannot be used in team",
+		`{"localCachePath": "/etc"}`: "spec.parameters.localCachePath: " + only,
+	} {
+		b, _ := newBuilder()
+		r := cluster()
+		r.NamespacedStores = []v1beta1.NamespacedStore{{ObjectMeta: meta("team", "own"), Spec: v1beta1.NamespacedStoreSpec{Name: "signed", Parameters: raw(parameters)}}}
+		r.Stores[0].Spec.Parameters = raw(parameters) // the cluster's may say anything
+		s, statuses := b.Build(t.Context(), r)
+		told := errorsOf(statuses)
+		if got := told["NamespacedStore team/own"]; !strings.Contains(got, says) || (got == "") != (says == "") || told["Store store-oras"] != "" {
+			t.Errorf("%s: %v, want %q", parameters, told, says)
+		}
+		want := verification.Verified
+		if says != "" {
+			want = verification.Undetermined
+		}
+		if v := outcome(t, s, "team"); v.Outcome != want {
+			t.Errorf("%s: %s %v, want %s", parameters, v.Outcome, v.Err, want)
+		}
+	}
+}
