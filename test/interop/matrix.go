@@ -14,7 +14,7 @@ import (
 
 const (
 	// rowTimeout bounds one row, with all the programs that it starts.
-	rowTimeout = time.Minute
+	rowTimeout = 3 * time.Minute
 	// atOnce is how many rows run at a time: mostly they wait for processes.
 	atOnce = 4
 )
