@@ -24,7 +24,7 @@ func (t *target) openStores(ctx context.Context) ([]referrerstore.ReferrerStore,
 		return nil, subject, err
 	}
 	builder := &config.Builder{Factories: newEnvironment().factories(), Log: slog.Default()}
-	stores, err := builder.BuildStores(c)
+	stores, err := builder.BuildStores(ctx, c)
 	if err != nil {
 		return nil, subject, err
 	}

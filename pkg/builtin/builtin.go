@@ -60,7 +60,7 @@ func Factories(o Options) config.Factories {
 	trustRoot := cosign.NewTrustRoot(o.Transport, o.Log)
 	return config.Factories{
 		Stores: map[string]config.StoreFactory{
-			"oras": func(c storeconfig.StorePluginConfig, in config.StoreInput) (upstreamstore.ReferrerStore, error) {
+			"oras": func(_ context.Context, c storeconfig.StorePluginConfig, in config.StoreInput) (upstreamstore.ReferrerStore, error) {
 				return referrerstore.New(c, in.Version, referrerstore.Options{
 					Transport: o.Transport, UserAgent: o.UserAgent,
 					NewAuthProvider: authProviders(o.Transport),

@@ -19,8 +19,8 @@ import (
 
 // externalStore makes stores that are programs.
 func externalStore(o Options) config.StoreFactory {
-	return func(c storeconfig.StorePluginConfig, in config.StoreInput) (upstreamstore.ReferrerStore, error) {
-		if err := o.install(context.Background(), c, c["name"], in.PluginDirs); err != nil {
+	return func(ctx context.Context, c storeconfig.StorePluginConfig, in config.StoreInput) (upstreamstore.ReferrerStore, error) {
+		if err := o.install(ctx, c, c["name"], in.PluginDirs); err != nil {
 			return nil, err
 		}
 		return storeplugin.New(c, storeplugin.Options{Version: in.Version, Directories: in.PluginDirs, Log: o.Log})

@@ -26,7 +26,7 @@ func TestExternal(t *testing.T) {
 	var log bytes.Buffer
 	o := Options{Transport: http.DefaultTransport.(*http.Transport), Log: slog.New(slog.NewTextHandler(&log, nil))}
 	newStore := func(c storeconfig.StorePluginConfig) error {
-		_, err := externalStore(o)(c, config.StoreInput{Version: "1.0.0", PluginDirs: []string{dir}})
+		_, err := externalStore(o)(t.Context(), c, config.StoreInput{Version: "1.0.0", PluginDirs: []string{dir}})
 		return err
 	}
 	newVerifier := func(c verifierconfig.VerifierConfig) error {
@@ -71,7 +71,7 @@ func TestMisspeltType(t *testing.T) {
 	dir := t.TempDir()
 	f := Factories(Options{Log: slog.New(slog.DiscardHandler)})
 	store := func(name string) error {
-		_, err := f.Store(storeconfig.StorePluginConfig{"name": name}, config.StoreInput{PluginDirs: []string{dir}})
+		_, err := f.Store(t.Context(), storeconfig.StorePluginConfig{"name": name}, config.StoreInput{PluginDirs: []string{dir}})
 		return err
 	}
 	verifier := func(name, kind string) error {

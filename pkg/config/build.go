@@ -40,7 +40,7 @@ func (b *Builder) Build(ctx context.Context, c *Config) (_ *verification.Snapsho
 			}
 		}
 	}()
-	if scope.Stores, err = b.stores(c); err != nil {
+	if scope.Stores, err = b.stores(ctx, c); err != nil {
 		return nil, err
 	}
 	if scope.Policy, err = b.Factories.Policy(c.Policy); err != nil {
@@ -61,18 +61,18 @@ func (b *Builder) Build(ctx context.Context, c *Config) (_ *verification.Snapsho
 }
 
 // BuildStores makes only the stores of c, for commands that verify nothing.
-func (b *Builder) BuildStores(c *Config) ([]referrerstore.ReferrerStore, error) {
-	return b.stores(c)
+func (b *Builder) BuildStores(ctx context.Context, c *Config) ([]referrerstore.ReferrerStore, error) {
+	return b.stores(ctx, c)
 }
 
-func (b *Builder) stores(c *Config) ([]referrerstore.ReferrerStore, error) {
+func (b *Builder) stores(ctx context.Context, c *Config) ([]referrerstore.ReferrerStore, error) {
 	if len(c.Store.Stores) == 0 {
 		return nil, errors.New("store.plugins is empty: at least one store is needed, for example {\"name\": \"oras\"}")
 	}
 	in := StoreInput{Version: orDefault(c.Store.Version), PluginDirs: append(slices.Clone(c.Store.PluginBinDirs), PluginDir())}
 	var stores []referrerstore.ReferrerStore
 	for i, block := range c.Store.Stores {
-		store, err := b.Factories.Store(block, in)
+		store, err := b.Factories.Store(ctx, block, in)
 		if err != nil {
 			return stores, inEntry("store", i, block, err)
 		}

@@ -71,7 +71,7 @@ type parts struct {
 
 func (p *parts) factories() Factories {
 	return Factories{
-		Stores: map[string]StoreFactory{"memory": func(c storeconfig.StorePluginConfig, in StoreInput) (referrerstore.ReferrerStore, error) {
+		Stores: map[string]StoreFactory{"memory": func(_ context.Context, c storeconfig.StorePluginConfig, in StoreInput) (referrerstore.ReferrerStore, error) {
 			if c["broken"] != nil {
 				return nil, errors.New("broken: true is not supported")
 			}

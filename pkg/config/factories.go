@@ -36,7 +36,7 @@ type Factories struct {
 }
 
 // StoreFactory makes a store of its configuration.
-type StoreFactory func(config storeconfig.StorePluginConfig, in StoreInput) (referrerstore.ReferrerStore, error)
+type StoreFactory func(ctx context.Context, config storeconfig.StorePluginConfig, in StoreInput) (referrerstore.ReferrerStore, error)
 
 // StoreInput is what a store is made with besides its own configuration.
 type StoreInput struct {
@@ -74,7 +74,7 @@ type KeyMaterial struct {
 }
 
 // Store makes a store of one block of configuration, whose name is the store's type.
-func (f Factories) Store(block storeconfig.StorePluginConfig, in StoreInput) (referrerstore.ReferrerStore, error) {
+func (f Factories) Store(ctx context.Context, block storeconfig.StorePluginConfig, in StoreInput) (referrerstore.ReferrerStore, error) {
 	kind, err := text(block, "name")
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (f Factories) Store(block storeconfig.StorePluginConfig, in StoreInput) (re
 	if make == nil {
 		return nil, fmt.Errorf("name: %q is not one of %s", kind, names(f.Stores))
 	}
-	store, err := made(func() (referrerstore.ReferrerStore, error) { return make(block, in) })
+	store, err := made(func() (referrerstore.ReferrerStore, error) { return make(ctx, block, in) })
 	return store, orBuiltIn(err, kind, maps.Keys(f.Stores))
 }
 

@@ -44,7 +44,7 @@ type Status struct {
 func (b *Builder) Build(ctx context.Context, r Resources) (*verification.Snapshot, []Status) {
 	run := &build{Builder: b, scopes: make(map[string]*verification.Scope)}
 	run.readKeyMaterial(ctx, r.keyManagementProviders())
-	run.makeStores(r.stores())
+	run.makeStores(ctx, r.stores())
 	run.makePolicies(r.policies())
 	run.makeVerifiers(ctx, r.verifiers())
 
@@ -85,7 +85,7 @@ func (b *build) readKeyMaterial(ctx context.Context, resources []resource) {
 	}
 }
 
-func (b *build) makeStores(resources []resource) {
+func (b *build) makeStores(ctx context.Context, resources []resource) {
 	made := make(parts[referrerstore.ReferrerStore])
 	for _, r := range resources {
 		p := b.Builder.stores.renew(r, true, func(s spec, block map[string]any) (referrerstore.ReferrerStore, bool, error) {
@@ -96,7 +96,7 @@ func (b *build) makeStores(resources []resource) {
 				return nil, false, err
 			}
 			block["name"] = s.kind
-			store, err := b.Factories.Store(block, config.StoreInput{Version: s.pluginVersion(), PluginDirs: s.pluginDirs()})
+			store, err := b.Factories.Store(ctx, block, config.StoreInput{Version: s.pluginVersion(), PluginDirs: s.pluginDirs()})
 			return store, false, err
 		})
 		made[r.ID] = p

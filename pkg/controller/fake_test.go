@@ -104,7 +104,7 @@ func (v vault) GetKeys(context.Context) (map[keymanagementprovider.KMPMapKey]cry
 func newBuilder() (*Builder, *atomic.Int64) {
 	fetched := new(atomic.Int64)
 	return &Builder{Factories: config.Factories{
-		Stores: map[string]config.StoreFactory{"signed": func(c storeconfig.StorePluginConfig, in config.StoreInput) (referrerstore.ReferrerStore, error) {
+		Stores: map[string]config.StoreFactory{"signed": func(_ context.Context, c storeconfig.StorePluginConfig, in config.StoreInput) (referrerstore.ReferrerStore, error) {
 			if c["broken"] != nil {
 				return nil, errors.New("broken is not a parameter")
 			}
