@@ -147,17 +147,21 @@ func resourcesGuide(ctx context.Context, e *environment) error {
 	return nil
 }
 
+// startTenants starts a cluster, and returns the cluster's signer and a tenant's, too.
+func (e *environment) startTenants() (ours, theirs signing.Identity, c *cluster, err error) {
+	if ours, err = signing.SelfSigned("ours"); err != nil {
+		return
+	}
+	if theirs, err = signing.SelfSigned("theirs"); err != nil {
+		return
+	}
+	c, err = e.startCluster()
+	return
+}
+
 // resourcesNamespaced asks about images of the cluster's signer and of a tenant's, for several namespaces.
 func resourcesNamespaced(ctx context.Context, e *environment) error {
-	ours, err := signing.SelfSigned("ours")
-	if err != nil {
-		return err
-	}
-	theirs, err := signing.SelfSigned("theirs")
-	if err != nil {
-		return err
-	}
-	c, err := e.startCluster()
+	ours, theirs, c, err := e.startTenants()
 	if err != nil {
 		return err
 	}
@@ -226,15 +230,7 @@ spec:
 
 // resourcesMandatory has a tenant with keys of its own, beside a cluster whose verifier is mandatory.
 func resourcesMandatory(ctx context.Context, e *environment) error {
-	ours, err := signing.SelfSigned("ours")
-	if err != nil {
-		return err
-	}
-	theirs, err := signing.SelfSigned("theirs")
-	if err != nil {
-		return err
-	}
-	c, err := e.startCluster()
+	ours, theirs, c, err := e.startTenants()
 	if err != nil {
 		return err
 	}
