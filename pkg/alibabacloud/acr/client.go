@@ -13,6 +13,7 @@ import (
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/expiring"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/openapi"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
 )
 
@@ -36,10 +37,9 @@ type Options struct {
 type Client struct {
 	cfg       Config
 	identity  rrsa.Source
-	http      *http.Client
+	api       *openapi.Caller
 	now       func() time.Time
 	log       *slog.Logger
-	onRequest func(string, int)
 	directory *directory
 
 	mu     sync.Mutex // of adding to tokens
@@ -80,10 +80,8 @@ func New(cfg Config, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, identity: identity, now: o.Now, log: o.Log, onRequest: o.OnRequest, tokens: tokens, http: &http.Client{
-		Transport: flight.Transport(o.Transport),
-		// The API does not redirect, and the session token must not follow anybody who does.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	c := &Client{cfg: cfg, identity: identity, now: o.Now, log: o.Log, tokens: tokens, api: &openapi.Caller{
+		Service: "cr", HTTP: openapi.NewHTTPClient(flight.Transport(o.Transport)), Now: o.Now, OnRequest: o.OnRequest,
 	}}
 	c.directory = newDirectory(o.Now, 2*cfg.Timeout, c.listInstances)
 	return c, nil

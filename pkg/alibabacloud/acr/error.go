@@ -27,11 +27,6 @@ func (e *Error) Error() string {
 	return e.Text(what+" at "+e.Endpoint, e.Remedy())
 }
 
-// sessionEnded tells that the STS session of the call ended or was revoked before the time that STS gave it.
-func (e *Error) sessionEnded() bool {
-	return strings.HasPrefix(e.Code, "InvalidSecurityToken") || e.Code == "InvalidAccessKeyId.NotFound"
-}
-
 // Remedy tells what to do, or returns "".
 func (e *Error) Remedy() string {
 	code := strings.ToUpper(e.Code)
@@ -51,7 +46,7 @@ func (e *Error) Remedy() string {
 	case code == "INSTANCE_NOT_EXIST", code == "INSTANCENOTEXIST":
 		return fmt.Sprintf("the account of %s has no such instance in region %s: check its ID, and set its region in acrInstancesConfig if it is in another one",
 			e.Identity, e.Region)
-	case e.sessionEnded():
+	case e.SessionEnded():
 		return fmt.Sprintf("the access key or session of %s is not known there any more: check that the role or key still exists", e.Identity)
 	case code == "MISSINGSECURITYTOKEN":
 		return "the access key is one of an STS session: configure credential type sts with its securityToken"

@@ -63,3 +63,8 @@ func (f *Failure) Passing() (time.Duration, bool) {
 func (f *Failure) Throttled() bool {
 	return f.StatusCode == http.StatusTooManyRequests || strings.HasPrefix(f.Code, "Throttling")
 }
+
+// SessionEnded tells whether the STS session, or the access key, of the call ended or was revoked before the time that STS gave it.
+func (f *Failure) SessionEnded() bool {
+	return strings.HasPrefix(f.Code, "InvalidSecurityToken") || f.Code == "InvalidAccessKeyId.NotFound"
+}
