@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/identity"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/endpoint"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
 )
@@ -45,7 +46,7 @@ type Config struct {
 	OIDCTokenFile   string `json:"oidcTokenFile"` // path
 	RoleSessionName string `json:"roleSessionName"`
 
-	Credential *Credential `json:"credential"` // to use instead of RRSA
+	Credential *identity.Credential `json:"credential"` // to use instead of RRSA
 }
 
 // Instance is one ACR Enterprise Edition instance.
@@ -99,7 +100,7 @@ func (c *Config) check() error {
 	if c.Timeout < 0 || c.Timeout > maxTimeout {
 		return wrong("timeout", "want more than 0 and at most %s, got %s", maxTimeout, c.Timeout)
 	}
-	if err := c.Credential.check(); err != nil {
+	if err := c.checkCredential(); err != nil {
 		return err
 	}
 	return c.checkInstances()

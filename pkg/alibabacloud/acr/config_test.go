@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/identity"
 )
 
 // parse reads a configuration as it stands in a manifest.
@@ -60,7 +62,7 @@ credential: {type: access_key, accessKeyId: id, accessKeySecret: secret}
 			{Name: "name1", ID: "cri-aaaaaaaaaaaa"},
 			{Name: "name2", ID: "cri-bbbbbbbbbbbb", Region: "cn-shanghai", Domains: []string{"registry.example.com", "reg.example.com:8443", "tls.example.com"}, Endpoint: "cr.example.com"},
 			{Name: "marketplace", ID: "cri-dddddddddddd"}},
-		Credential: &Credential{Type: "access_key", AccessKeyID: "id", AccessKeySecret: "secret"}}
+		Credential: &identity.Credential{Type: "access_key", AccessKeyID: "id", AccessKeySecret: "secret"}}
 	got, expected := asJSON(t, c), asJSON(t, want)
 	if got != expected {
 		t.Errorf("got  %s\nwant %s", got, expected)
@@ -166,7 +168,7 @@ func TestCredentialFromEnv(t *testing.T) {
 	t.Setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "hush-hush")
 	t.Setenv("ALIBABA_CLOUD_SECURITY_TOKEN", "hush-token")
 	c, err := parse(t, "credential: {type: sts}")
-	if err != nil || *c.Credential != (Credential{Type: "sts", AccessKeyID: "id", AccessKeySecret: "hush-hush", SecurityToken: "hush-token"}) {
+	if err != nil || *c.Credential != (identity.Credential{Type: "sts", AccessKeyID: "id", AccessKeySecret: "hush-hush", SecurityToken: "hush-token"}) {
 		t.Fatalf("got %v, %v", c, err)
 	}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
