@@ -35,8 +35,9 @@ var rules = []rule{
 	{"pkg/config", []string{"internal/", "pkg/verification"}, []string{"oras.land/", "github.com/notaryproject/"}},
 	{"pkg/controller", []string{"internal/", "pkg/config", "pkg/verification"}, []string{"oras.land/", "github.com/notaryproject/"}},
 	{"pkg/builtin", []string{"internal/", "pkg/"}, nil},
+	{"plugins/notation", []string{"internal/", "pkg/alibabacloud/"}, []string{"github.com/ratify-project/", "k8s.io/", "sigs.k8s.io/"}},
 	{"cmd/", []string{"internal/", "pkg/"}, nil},
-	{"test/", []string{"internal/", "pkg/", "cmd/"}, nil},
+	{"test/", []string{"internal/", "pkg/", "cmd/", "plugins/"}, nil},
 }
 
 // clashing are packages of Ratify whose import registers what this module registers itself, which ends the process.
