@@ -2,14 +2,14 @@ package config
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"slices"
+	"sync"
+	"time"
 
-	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
 	"github.com/ratify-project/ratify/pkg/referrerstore"
 	"github.com/ratify-project/ratify/pkg/verifier"
 
@@ -19,16 +19,26 @@ import (
 // DefaultPluginVersion is the plugin protocol's version of a configuration that names none.
 const DefaultPluginVersion = "1.0.0"
 
-// Builder makes Snapshots of configurations.
+// Builder makes Snapshots of configurations. Build and Rebuild must not be called at the same time; the others may.
 type Builder struct {
 	Factories Factories
 	Log       *slog.Logger
 
 	generation uint64
+	current    built
+
+	mu        sync.Mutex
+	providers map[string]namedProvider
+	failed    time.Time // when Rebuild failed the last time; zero: it did not since
 }
 
-// Build makes a Snapshot of c, whole or not at all. An error names the entry at fault. A Builder numbers its Snapshots and is not
-// safe for concurrent use.
+// built is what the last Snapshot was made of.
+type built struct {
+	config *Config
+	scope  verification.Scope
+}
+
+// Build makes a Snapshot of c, whole or not at all. An error names the entry at fault.
 func (b *Builder) Build(ctx context.Context, c *Config) (_ *verification.Snapshot, err error) {
 	var scope verification.Scope
 	defer func() {
@@ -46,18 +56,44 @@ func (b *Builder) Build(ctx context.Context, c *Config) (_ *verification.Snapsho
 	if scope.Policy, err = b.Factories.Policy(c.Policy); err != nil {
 		return nil, fmt.Errorf("policy.plugin: %w", err)
 	}
-	material, err := b.keyMaterial(ctx, c)
+	providers, err := b.keyProviders(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	if scope.Verifiers, err = b.verifiers(ctx, c, material); err != nil {
+	if scope.Verifiers, err = b.verifiers(ctx, c, providers); err != nil {
 		return nil, err
 	}
+	b.mu.Lock()
+	b.providers, b.failed = providers, time.Time{}
+	b.mu.Unlock()
+	b.current = built{c, scope}
+	return b.snapshot(c, scope), nil
+}
+
+// Rebuild makes a Snapshot of the last configuration with what the key management providers hold now. If its verifiers cannot be made of that, the
+// Snapshot decides nothing: key material that is gone must not be trusted any more.
+func (b *Builder) Rebuild(ctx context.Context) *verification.Snapshot {
+	c, scope := b.current.config, b.current.scope
+	verifiers, err := b.verifiers(ctx, c, b.namedProviders())
+	var failed time.Time
+	if err != nil {
+		failed = time.Now()
+		b.Log.Error("images cannot be verified with the key material that there is now", "error", err)
+		scope.Err = fmt.Errorf("the configuration cannot be used with the key material that there is now: %w", err)
+	}
+	scope.Verifiers = verifiers
+	b.mu.Lock()
+	b.failed = failed
+	b.mu.Unlock()
+	return b.snapshot(c, scope)
+}
+
+func (b *Builder) snapshot(c *Config, scope verification.Scope) *verification.Snapshot {
 	b.generation++
 	return verification.NewSnapshot(b.generation, scope, verification.SnapshotOptions{
 		VerifyTimeout: milliseconds(c.Executor.VerificationRequestTimeout),
 		MutateTimeout: milliseconds(c.Executor.MutationRequestTimeout),
-	}), nil
+	})
 }
 
 // BuildStores makes only the stores of c, for commands that verify nothing.
@@ -81,11 +117,11 @@ func (b *Builder) stores(ctx context.Context, c *Config) ([]referrerstore.Referr
 	return stores, nil
 }
 
-func (b *Builder) verifiers(ctx context.Context, c *Config, m material) ([]verifier.ReferenceVerifier, error) {
+func (b *Builder) verifiers(ctx context.Context, c *Config, p namedProviders) ([]verifier.ReferenceVerifier, error) {
 	if len(c.Verifier.Verifiers) == 0 {
 		return nil, errors.New("verifier.plugins is empty: at least one verifier is needed, for example {\"name\": \"notation\", …}")
 	}
-	in := VerifierInput{Certificates: m.certificates, Keys: m.keys, Version: orDefault(c.Verifier.Version), PluginDirs: c.Verifier.PluginBinDirs}
+	in := VerifierInput{Certificates: p.certificates, Keys: p.keys, Version: orDefault(c.Verifier.Version), PluginDirs: c.Verifier.PluginBinDirs}
 	if len(in.PluginDirs) == 0 {
 		in.PluginDirs = []string{PluginDir()}
 	}
@@ -98,47 +134,6 @@ func (b *Builder) verifiers(ctx context.Context, c *Config, m material) ([]verif
 		verifiers = append(verifiers, v)
 	}
 	return verifiers, nil
-}
-
-// material is what the KeyManagementProviders hold, by their names.
-type material map[string]KeyMaterial
-
-func (m material) find(provider string) (KeyMaterial, error) {
-	found, ok := m[provider]
-	if !ok {
-		return KeyMaterial{}, fmt.Errorf("there is no key management provider %q; configured: %s", provider, names(m))
-	}
-	return found, nil
-}
-
-func (m material) certificates(_ context.Context, provider string) ([]*x509.Certificate, error) {
-	found, err := m.find(provider)
-	return found.Certificates, err
-}
-
-func (m material) keys(_ context.Context, provider string) (map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey, error) {
-	found, err := m.find(provider)
-	return found.Keys, err
-}
-
-func (b *Builder) keyMaterial(ctx context.Context, c *Config) (material, error) {
-	m := make(material)
-	for i, block := range c.KeyManagementProvider.KeyManagementProviders {
-		name, err := text(block, "name")
-		if err != nil {
-			return nil, inEntry("keyManagementProvider", i, block, err)
-		}
-		if _, ok := m[name]; ok {
-			return nil, inEntry("keyManagementProvider", i, block, fmt.Errorf("name: %q is the name of another entry", name))
-		}
-		held, err := b.Factories.KeyMaterial(ctx, block)
-		if err != nil {
-			return nil, inEntry("keyManagementProvider", i, block, err)
-		}
-		b.Log.Info("key material loaded", "provider", name, "certificates", held.CertificateStatus, "keys", held.KeyStatus)
-		m[name] = held
-	}
-	return m, nil
 }
 
 // inEntry says in which entry of which section a mistake is.

@@ -55,6 +55,8 @@ type provider struct {
 	err error
 }
 
+func (p provider) IsRefreshable() bool { return false }
+
 func (p provider) GetCertificates(context.Context) (map[keymanagementprovider.KMPMapKey][]*x509.Certificate, keymanagementprovider.KeyManagementProviderStatus, error) {
 	return map[keymanagementprovider.KMPMapKey][]*x509.Certificate{{Name: "b"}: {{Raw: []byte("b")}}, {Name: "a"}: {{Raw: []byte("a")}}}, nil, p.err
 }

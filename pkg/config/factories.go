@@ -65,14 +65,6 @@ type VerifierInput struct {
 // KeyManagementProviderFactory makes a provider of its configuration.
 type KeyManagementProviderFactory func(config kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error)
 
-// KeyMaterial is what a KeyManagementProvider holds.
-type KeyMaterial struct {
-	Certificates []*x509.Certificate // in the order of their names and versions
-	Keys         map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey
-	// CertificateStatus and KeyStatus are the provider's words about them.
-	CertificateStatus, KeyStatus keymanagementprovider.KeyManagementProviderStatus
-}
-
 // Store makes a store of one block of configuration, whose name is the store's type.
 func (f Factories) Store(ctx context.Context, block storeconfig.StorePluginConfig, in StoreInput) (referrerstore.ReferrerStore, error) {
 	kind, err := text(block, "name")
@@ -128,33 +120,6 @@ func orBuiltIn(err error, kind string, builtIn iter.Seq[string]) error {
 func (f Factories) Policy(block policyconfig.PoliciesConfig) (policyprovider.PolicyProvider, error) {
 	return made(func() (policyprovider.PolicyProvider, error) {
 		return policyfactory.CreatePolicyProviderFromConfig(block)
-	})
-}
-
-// KeyMaterial makes a provider of one block of configuration and reads what it holds.
-func (f Factories) KeyMaterial(ctx context.Context, block kmpconfig.KeyManagementProviderConfig) (KeyMaterial, error) {
-	kind, err := text(block, "type")
-	if err != nil {
-		return KeyMaterial{}, err
-	}
-	make, ok := f.KeyManagementProviders[kind]
-	if !ok {
-		return KeyMaterial{}, fmt.Errorf("type: %q is not one of %s", kind, names(f.KeyManagementProviders))
-	}
-	return made(func() (KeyMaterial, error) {
-		provider, err := make(block)
-		if err != nil {
-			return KeyMaterial{}, err
-		}
-		certificates, certificateStatus, err := provider.GetCertificates(ctx)
-		if err != nil {
-			return KeyMaterial{}, err
-		}
-		keys, keyStatus, err := provider.GetKeys(ctx)
-		if err != nil {
-			return KeyMaterial{}, err
-		}
-		return KeyMaterial{sortedCertificates(certificates), typedKeys(kind, keys), certificateStatus, keyStatus}, nil
 	})
 }
 

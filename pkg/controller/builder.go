@@ -38,6 +38,9 @@ type Status struct {
 	Err error
 	// KeyMaterial is what a key management provider holds.
 	KeyMaterial config.KeyMaterial
+	// Degraded says why what a key management provider holds could not be read again in full, and Since, since when. Nil: it could.
+	Degraded error
+	Since    time.Time
 }
 
 // Build makes a Snapshot of all resources there are, and tells what became of each.
@@ -60,6 +63,12 @@ func (b *Builder) Build(ctx context.Context, r Resources) (*verification.Snapsho
 	}), run.statuses
 }
 
+// Refresh reads the key management providers that are due, and tells whether Build is needed as one holds something else than before.
+func (b *Builder) Refresh(ctx context.Context) bool { return b.material.read(ctx) }
+
+// Due returns when Refresh is to be called the next time; zero: not before the next Build.
+func (b *Builder) Due() time.Time { return b.material.providers().Due() }
+
 // build is one run of Build.
 type build struct {
 	*Builder
@@ -78,10 +87,16 @@ func (b *build) scope(namespace string) *verification.Scope {
 func (b *build) tell(id ID, err error) { b.statuses = append(b.statuses, Status{ID: id, Err: err}) }
 
 func (b *build) readKeyMaterial(ctx context.Context, resources []resource) {
-	b.material = read(ctx, b.Factories, resources, b.material)
+	b.material = b.material.renew(b.Factories, resources)
+	b.material.read(ctx)
 	for _, r := range resources {
 		p := b.material[r.reference()]
-		b.statuses = append(b.statuses, Status{ID: r.ID, Err: p.err, KeyMaterial: p.held})
+		status := Status{ID: r.ID}
+		status.KeyMaterial, status.Err = p.material()
+		if p.err == nil {
+			status.Since, status.Degraded = p.made.Degraded()
+		}
+		b.statuses = append(b.statuses, status)
 	}
 }
 

@@ -6,76 +6,77 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 )
 
-const (
-	// fetchTimeout bounds the reading of all key management providers: those that hang must not keep the configuration from changing.
-	fetchTimeout = 30 * time.Second
-	// maxFetches bounds the providers of one namespace read at once, each of which may be a service with limits of its own. Namespaces do not
-	// wait for each other: one whose providers hang costs the others nothing.
-	maxFetches = 8
-)
-
-// provider is a key management provider, read or not.
+// provider is what was made of the resource of a key management provider.
 type provider struct {
 	spec spec
-	held config.KeyMaterial
-	err  error
+	made *config.KeyProvider
+	err  error // why nothing was made
 }
 
-// material is what the key management providers of all namespaces hold, by their references.
+// material are the key management providers of all namespaces, by their references.
 type material map[string]provider
 
-// read reads the providers, those that have not changed since last not again.
-func read(ctx context.Context, factories config.Factories, resources []resource, last material) material {
-	providers := make([]provider, len(resources))
-	changed := make(map[string][]int) // by namespace
-	for i, r := range resources {
-		if known, ok := last[r.reference()]; ok && known.err == nil && reflect.DeepEqual(known.spec, r.spec) {
-			providers[i] = known
-		} else {
-			changed[r.Namespace] = append(changed[r.Namespace], i)
+// renew makes the providers of resources. One whose resource has not changed is kept, with what it holds.
+func (m material) renew(factories config.Factories, resources []resource) material {
+	renewed := make(material, len(resources))
+	for _, r := range resources {
+		last, ok := m[r.reference()]
+		if !ok || last.err != nil || !reflect.DeepEqual(last.spec, r.spec) {
+			made, err := makeProvider(factories, r)
+			last = provider{r.spec, made, err}
 		}
+		renewed[r.reference()] = last
 	}
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	var namespaces sync.WaitGroup
-	for _, indices := range changed {
-		namespaces.Go(func() {
-			var group errgroup.Group
-			group.SetLimit(maxFetches)
-			for _, i := range indices {
-				group.Go(func() error {
-					held, err := fetch(ctx, factories, resources[i])
-					providers[i] = provider{resources[i].spec, held, err}
-					return nil // each provider's error is its own
-				})
-			}
-			_ = group.Wait()
-		})
-	}
-	namespaces.Wait()
-	m := make(material, len(resources))
-	for i, r := range resources {
-		m[r.reference()] = providers[i]
-	}
-	return m
+	return renewed
 }
 
-func fetch(ctx context.Context, factories config.Factories, r resource) (config.KeyMaterial, error) {
+func makeProvider(factories config.Factories, r resource) (*config.KeyProvider, error) {
 	block, err := r.spec.block()
 	if err != nil {
-		return config.KeyMaterial{}, err
+		return nil, err
 	}
 	block["type"], block["resource"] = r.spec.kind, r.reference()
-	return factories.KeyMaterial(ctx, block)
+	if r.spec.refreshInterval != "" {
+		block[config.RefreshInterval] = r.spec.refreshInterval
+	}
+	if err := checkTenantsKeys(r.ID, r.spec.kind, block); err != nil {
+		return nil, err
+	}
+	return factories.KeyProvider(block)
+}
+
+// providers returns those that could be made.
+func (m material) providers() config.KeyProviders {
+	all := make(config.KeyProviders, len(m))
+	for reference, p := range m {
+		if p.err == nil {
+			all[reference] = p.made
+		}
+	}
+	return all
+}
+
+// read reads those that are due, or hold nothing, and tells whether any holds something else than before.
+func (m material) read(ctx context.Context) bool {
+	providers := m.providers()
+	return providers.Read(ctx, func(reference string) bool {
+		_, err := providers[reference].Material()
+		return err != nil || providers.IsDue(reference)
+	})
+}
+
+// material returns what a provider holds, or why nothing.
+func (p provider) material() (config.KeyMaterial, error) {
+	if p.err != nil {
+		return config.KeyMaterial{}, p.err
+	}
+	return p.made.Material()
 }
 
 // reader is the access that the resources of one namespace have to the key management providers.
@@ -95,10 +96,11 @@ func (r reader) find(reference string) (config.KeyMaterial, error) {
 	if !ok {
 		return config.KeyMaterial{}, fmt.Errorf("there is no key management provider %q", reference)
 	}
-	if p.err != nil {
-		return config.KeyMaterial{}, fmt.Errorf("key management provider %q cannot be used: %w", reference, p.err)
+	held, err := p.material()
+	if err != nil {
+		return config.KeyMaterial{}, fmt.Errorf("key management provider %q cannot be used: %w", reference, err)
 	}
-	return p.held, nil
+	return held, nil
 }
 
 func (r reader) certificates(_ context.Context, reference string) ([]*x509.Certificate, error) {

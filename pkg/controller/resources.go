@@ -61,6 +61,7 @@ type resource struct {
 // spec is what the kinds' specs have in common; fields that a kind does not have are empty.
 type spec struct {
 	kind, version, address, artifactTypes string
+	refreshInterval                       string
 	source                                *v1beta1.PluginSource
 	parameters                            []byte
 }
@@ -150,7 +151,7 @@ func (r Resources) policies() []resource {
 func (r Resources) keyManagementProviders() []resource {
 	var all []resource
 	add := func(namespace, name string, s v1beta1.KeyManagementProviderSpec) {
-		all = append(all, resource{ID{kindKMP, namespace, name}, spec{kind: s.Type, parameters: s.Parameters.Raw}})
+		all = append(all, resource{ID{kindKMP, namespace, name}, spec{kind: s.Type, refreshInterval: s.RefreshInterval, parameters: s.Parameters.Raw}})
 	}
 	for _, p := range r.KeyManagementProviders {
 		add("", p.Name, p.Spec)

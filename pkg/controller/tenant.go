@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 )
@@ -75,6 +76,34 @@ func checkTenantsProvider(id ID, field string, value any) error {
 			if err := checkTenantsProvider(id, inner, value[key]); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// minTenantsRefresh is how often the key management providers of namespaces are read at most: the service that they read is asked with the
+// identity of the whole cluster's verification, and within its limits.
+const minTenantsRefresh = time.Minute
+
+// tenantsKMS are the parameters that a provider of type alibabacloudkms of a namespace may have. The others say where the credentials of the whole
+// cluster's verification go, whose they are, or which files are read.
+var tenantsKMS = []string{"type", "resource", config.RefreshInterval, "certificates", "keys", "region", "network", "timeout"}
+
+// checkTenantsKeys returns an error if a key management provider of a namespace, whose parameters block has, says what only the cluster's may.
+func checkTenantsKeys(id ID, kind string, block map[string]any) error {
+	if id.Namespace == "" {
+		return nil
+	}
+	words, _ := block[config.RefreshInterval].(string)
+	if interval, err := time.ParseDuration(words); err == nil && interval < minTenantsRefresh {
+		return fmt.Errorf("spec.refreshInterval: only cluster-wide resources can be read more often than every %s", minTenantsRefresh)
+	}
+	if kind != "alibabacloudkms" {
+		return nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(block)) {
+		if !slices.ContainsFunc(tenantsKMS, func(allowed string) bool { return strings.EqualFold(key, allowed) }) {
+			return fmt.Errorf("spec.parameters.%s: only cluster-wide resources can set it: KMS is asked with the identity of the whole cluster's verification", key)
 		}
 	}
 	return nil

@@ -1,0 +1,2 @@
+// Package keymaterial is what key management providers tell those who read them again and again, besides what Ratify's interface has.
+package keymaterial

@@ -1,0 +1,137 @@
+package config
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
+	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
+)
+
+// namedProvider is a provider and the block it was made of.
+type namedProvider struct {
+	*KeyProvider
+	block kmpconfig.KeyManagementProviderConfig
+}
+
+// namedProviders are the providers of config.json by their names.
+type namedProviders map[string]namedProvider
+
+func (p namedProviders) find(name string) (KeyMaterial, error) {
+	found, ok := p[name]
+	if !ok {
+		return KeyMaterial{}, fmt.Errorf("there is no key management provider %q; configured: %s", name, names(p))
+	}
+	return found.Material()
+}
+
+func (p namedProviders) certificates(_ context.Context, name string) ([]*x509.Certificate, error) {
+	found, err := p.find(name)
+	return found.Certificates, err
+}
+
+func (p namedProviders) keys(_ context.Context, name string) (map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey, error) {
+	found, err := p.find(name)
+	return found.Keys, err
+}
+
+// all returns the providers without their blocks.
+func (p namedProviders) all() KeyProviders {
+	all := make(KeyProviders, len(p))
+	for name, provider := range p {
+		all[name] = provider.KeyProvider
+	}
+	return all
+}
+
+// keyProviders makes and reads the providers of c. One whose block has not changed is kept, with what it holds.
+func (b *Builder) keyProviders(ctx context.Context, c *Config) (namedProviders, error) {
+	last, providers := b.namedProviders(), make(namedProviders)
+	blocks := c.KeyManagementProvider.KeyManagementProviders
+	for i, block := range blocks {
+		name, err := text(block, "name")
+		if err != nil {
+			return nil, inEntry("keyManagementProvider", i, block, err)
+		}
+		if _, ok := providers[name]; ok {
+			return nil, inEntry("keyManagementProvider", i, block, fmt.Errorf("name: %q is the name of another entry", name))
+		}
+		if known, ok := last[name]; ok && reflect.DeepEqual(known.block, block) {
+			providers[name] = known
+			continue
+		}
+		made, err := b.Factories.KeyProvider(block)
+		if err != nil {
+			return nil, inEntry("keyManagementProvider", i, block, err)
+		}
+		providers[name] = namedProvider{made, block}
+	}
+	b.read(ctx, providers.all(), func(string) bool { return true })
+	for i, block := range blocks {
+		if _, err := providers.find(block["name"].(string)); err != nil {
+			return nil, inEntry("keyManagementProvider", i, block, err)
+		}
+	}
+	return providers, nil
+}
+
+func (b *Builder) namedProviders() namedProviders {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.providers
+}
+
+// KeyProviders returns the key management providers of the last configuration.
+func (b *Builder) KeyProviders() KeyProviders { return b.namedProviders().all() }
+
+// Due returns when Refresh is to be called the next time; zero: not before the next Build.
+func (b *Builder) Due() time.Time {
+	due := b.KeyProviders().Due()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if again := b.failed.Add(retryAfter); !b.failed.IsZero() && (due.IsZero() || again.Before(due)) {
+		return again
+	}
+	return due
+}
+
+// Refresh reads the key management providers that are due, and tells whether Rebuild is needed: because one holds something else than before,
+// or because the last Rebuild failed.
+func (b *Builder) Refresh(ctx context.Context) bool {
+	providers := b.KeyProviders()
+	changed := b.read(ctx, providers, providers.IsDue)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return changed || !b.failed.IsZero()
+}
+
+// read reads providers and logs what is new.
+func (b *Builder) read(ctx context.Context, providers KeyProviders, wanted func(name string) bool) bool {
+	type state struct {
+		held     KeyMaterial
+		degraded error
+	}
+	before := make(map[string]state)
+	for name, p := range providers {
+		held, _ := p.Material()
+		_, degraded := p.Degraded()
+		before[name] = state{held, degraded}
+	}
+	changed := providers.Read(ctx, wanted)
+	for name, p := range providers {
+		held, err := p.Material()
+		since, degraded := p.Degraded()
+		switch was := before[name]; {
+		case err != nil:
+			b.Log.Error("a key management provider holds nothing", "provider", name, "error", err)
+		case degraded != nil && (was.degraded == nil || was.degraded.Error() != degraded.Error()):
+			b.Log.Warn("a key management provider could not be read in full; what it held stays in use", "provider", name, "since", since, "error", degraded)
+		case degraded == nil && was.degraded != nil || !held.same(was.held):
+			b.Log.Info("key material loaded", "provider", name, "certificates", held.CertificateStatus, "keys", held.KeyStatus)
+		}
+	}
+	return changed
+}

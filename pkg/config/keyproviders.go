@@ -1,0 +1,71 @@
+package config
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// readTimeout bounds the reading of all key management providers: those that hang must not keep the configuration from changing.
+	readTimeout = 30 * time.Second
+	// maxReads bounds the providers of one namespace read at once, each of which may be a service with limits of its own. Namespaces do not
+	// wait for each other: one whose providers hang costs the others nothing.
+	maxReads = 8
+)
+
+// KeyProviders are the providers of a configuration by their references: "name", or "namespace/name".
+type KeyProviders map[string]*KeyProvider
+
+// Read reads those providers for which wanted returns true, and tells whether any holds something else than before.
+func (p KeyProviders) Read(ctx context.Context, wanted func(reference string) bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	byNamespace := make(map[string][]*KeyProvider)
+	for reference, provider := range p {
+		if wanted(reference) {
+			namespace := reference[:strings.LastIndexByte(reference, '/')+1]
+			byNamespace[namespace] = append(byNamespace[namespace], provider)
+		}
+	}
+	var changed atomic.Bool
+	var namespaces sync.WaitGroup
+	for _, providers := range byNamespace {
+		namespaces.Go(func() {
+			var group errgroup.Group
+			group.SetLimit(maxReads)
+			for _, provider := range providers {
+				group.Go(func() error {
+					if other, _ := provider.Read(ctx); other { // its error is in Material
+						changed.Store(true)
+					}
+					return nil
+				})
+			}
+			_ = group.Wait()
+		})
+	}
+	namespaces.Wait()
+	return changed.Load()
+}
+
+// IsDue tells whether a provider is to be read now.
+func (p KeyProviders) IsDue(reference string) bool {
+	due := p[reference].Due()
+	return !due.IsZero() && !due.After(time.Now())
+}
+
+// Due returns when the first of the providers is to be read again; zero: none is.
+func (p KeyProviders) Due() time.Time {
+	var first time.Time
+	for _, provider := range p {
+		if due := provider.Due(); !due.IsZero() && (first.IsZero() || due.Before(first)) {
+			first = due
+		}
+	}
+	return first
+}
