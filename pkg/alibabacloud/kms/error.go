@@ -1,8 +1,14 @@
 package kms
 
 import (
+	"context"
+	"crypto/x509"
 	"errors"
+	"fmt"
+	"net"
+	"strings"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/endpoint"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/reply"
 )
 
@@ -12,11 +18,14 @@ var (
 	ErrNotFound = errors.New("not found in KMS")
 	// ErrUnusable: the key is disabled, or is to be deleted, or has no material yet.
 	ErrUnusable = errors.New("not usable in KMS")
-	// ErrDenied: the identity has no right to the call.
+	// ErrDenied: the identity has no right to the call, or KMS does not know it.
 	ErrDenied = errors.New("denied by KMS")
 	// ErrUnsupported: this way to KMS does not have the call.
 	ErrUnsupported = errors.New("not supported by this endpoint of KMS")
 )
+
+// EnvCAFile is the file of the CA of a dedicated instance, as Alibaba Cloud's own notation plugin names it.
+const EnvCAFile = "ALIBABA_CLOUD_KMS_CA_FILEPATH"
 
 // Error is a call of KMS that failed. Its text ends with what to do. The cloud's Code and RequestID are in Failure.
 type Error struct {
@@ -26,4 +35,112 @@ type Error struct {
 	Identity string // whose rights the call was made with
 
 	reply.Failure
+
+	accessPoint bool // the identity is a client key, whose rights its application access point tells
+}
+
+func (e *Error) Error() string {
+	return e.Text(fmt.Sprintf("%s of %s at %s", e.Op, e.Subject, e.Endpoint), e.Remedy())
+}
+
+// Is tells whether the failure is about ErrNotFound, ErrUnusable, ErrDenied or ErrUnsupported, by its code.
+func (e *Error) Is(target error) bool {
+	m, known := meanings[e.Code]
+	return known && m.about == target
+}
+
+// meaning is what a code of KMS is about, and what to do about it.
+type meaning struct {
+	about  error  // one of the sentinels, or nil
+	remedy string // {subject}, {identity}, {endpoint} and {op} are filled in
+}
+
+// meanings of the codes that https://www.alibabacloud.com/help/en/kms/key-management-service/developer-reference/common-error-codes-1 (ClientKey)
+// and https://www.alibabacloud.com/help/en/kms/key-management-service/support/error-codes (OpenAPI) list, and those of the gateway before the latter.
+var meanings = map[string]meaning{
+	"Forbidden.KeyNotFound":        {ErrNotFound, noKey},
+	"Forbidden.KeyVersionNotFound": {ErrNotFound, "check the key version: ListKeyVersions, or the key's page in the console, lists those of {subject}"},
+	"Forbidden.AliasNotFound":      {ErrNotFound, "check the alias, and that it is in this region: aliases are written alias/<name>"},
+	"Forbidden.ResourceNotFound":   {ErrNotFound, noSecret},
+	"ResourceNotFound":             {ErrNotFound, noSecret},
+
+	"Rejected.Disabled":        {ErrUnusable, "enable the key in the KMS console, or use another one"},
+	"Rejected.PendingDeletion": {ErrUnusable, "the key will be deleted: cancel that in the KMS console, or use another key"},
+	"Rejected.PendingImport":   {ErrUnusable, "the key has no key material yet, or it has expired: import it"},
+	"Rejected.Unavailable":     {ErrUnusable, "the key's state does not allow this: see its page in the KMS console"},
+
+	"Forbidden.NoPermission": {ErrDenied, noRight},
+	"Forbidden.RAM":          {ErrDenied, noRight},
+	"Forbidden":              {ErrDenied, noRight},
+	"NoPermission":           {ErrDenied, noRight},
+	"Forbidden.AccessKey":    {ErrDenied, "the access key of {identity} is disabled: enable it in RAM, or use another one"},
+	"Forbidden.KmsServiceNotEnabled": {ErrDenied, "switch KMS on for the account of {identity}: https://www.alibabacloud.com/product/kms; " +
+		"for a key in a dedicated instance, check that the instance is enabled"},
+	"Forbidden.InDebt":            {ErrDenied, "the account of {identity} has an overdue bill: pay it"},
+	"InvalidAccessKeyId.NotFound": {ErrDenied, "the access key or session of {identity} is not known there any more: check that the role or key still exists"},
+	"MissingSecurityToken":        {ErrDenied, "the access key is one of an STS session: give its security token, too"},
+	"SignatureNotMatch": {ErrDenied, "the client key and {endpoint} must be of the same KMS instance, and the client key not deleted or expired: " +
+		"check both on the page of the application access point"},
+	"SignatureDoesNotMatch": {ErrDenied, "check the access key's secret, and that no proxy changes requests on the way"},
+	"IncompleteSignature":   {ErrDenied, "check the access key's secret, and that no proxy changes requests on the way"},
+
+	"UnsupportedOperation": {ErrUnsupported, "check that {subject} is an asymmetric key for SIGN/VERIFY whose spec has this algorithm"},
+	"InvalidApiName":       {ErrUnsupported, "{endpoint} does not offer this: check that it is the endpoint of a dedicated KMS instance"},
+	"InvalidAction.NotFound": {ErrUnsupported, "{endpoint} does not offer this: dedicated instances only sign, and give public keys and secrets; " +
+		"for the rest use the region's shared gateway"},
+
+	"RequestTimeTooSkewed":     {nil, skewed},
+	"IllegalTimestamp":         {nil, skewed},
+	"InvalidTimeStamp.Expired": {nil, skewed},
+	"Rejected.LimitExceeded":   {nil, "a quota of KMS is used up: see its page in the console"},
+}
+
+const (
+	noKey = "check the key's ID, and that it is in the region and the instance of {endpoint}: a key of a dedicated instance is found at that instance's " +
+		"endpoint, and at the region's shared gateway if Internet access to the instance's keys is switched on"
+	noSecret = "check the name, the version and the stage of the secret, and that it is in the region and the instance of {endpoint}"
+	noRight  = "{identity} needs a RAM policy that allows kms:{op} on {subject}, and a key policy, where there is one, must not exclude it; for a key of a " +
+		"dedicated instance at the shared gateway, Internet access to its keys must be switched on"
+	skewed = "the clock here and the service's differ by more than 15 minutes: check NTP"
+)
+
+// Remedy tells what to do, or returns "".
+func (e *Error) Remedy() string {
+	if m, known := meanings[e.Code]; known {
+		remedy := m.remedy
+		if e.accessPoint && remedy == noRight {
+			remedy = "the permission policy of the application access point of {identity} must allow {subject}"
+		}
+		return strings.NewReplacer("{subject}", e.Subject, "{identity}", e.Identity, "{endpoint}", e.Endpoint, "{op}", e.Op).Replace(remedy)
+	}
+	switch {
+	case e.Incomplete():
+		return e.remedyOfWay()
+	case e.SessionEnded():
+		return fmt.Sprintf("the session of %s is not known there any more: check that the role still exists", e.Identity)
+	case e.Throttled():
+		return "too many calls of KMS in this account or instance; try again later"
+	case e.StatusCode >= 500:
+		return "KMS is failing; try again later"
+	case e.Err != nil && !errors.Is(e.Err, ErrUnusable):
+		return "check that " + e.Endpoint + " is KMS, and HTTPS_PROXY if it is set"
+	}
+	return ""
+}
+
+// remedyOfWay tells what to do when there was no complete answer.
+func (e *Error) remedyOfWay() string {
+	if !dedicated(e.Endpoint) {
+		return endpoint.Remedy(e.Err, e.Endpoint)
+	}
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](e.Err)
+	_, unresolved := errors.AsType[*net.DNSError](e.Err)
+	switch {
+	case unknown:
+		return "its certificate is not signed by the authorities given: set caBundle, or " + EnvCAFile + ", to the instance's CA (PrivateKmsCA_" +
+			instanceOf(e.Endpoint) + ".pem, from the instance's page in the KMS console)"
+	case unresolved, errors.Is(e.Err, context.DeadlineExceeded):
+		return endpoint.Remedy(e.Err, e.Endpoint) + "; a dedicated instance's endpoint resolves and answers only in the VPCs that the instance is bound to"
+	}
+	return endpoint.Remedy(e.Err, e.Endpoint)
 }

@@ -61,7 +61,7 @@ func (f *Failure) Passing() (time.Duration, bool) {
 
 // Throttled tells whether the service turned the call away for being one too many.
 func (f *Failure) Throttled() bool {
-	return f.StatusCode == http.StatusTooManyRequests || strings.HasPrefix(f.Code, "Throttling")
+	return f.StatusCode == http.StatusTooManyRequests || strings.HasPrefix(f.Code, "Throttling") || f.Code == "Rejected.Throttling"
 }
 
 // SessionEnded tells whether the STS session, or the access key, of the call ended or was revoked before the time that STS gave it.

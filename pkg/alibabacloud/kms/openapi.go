@@ -1,0 +1,316 @@
+package kms
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/retry"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/openapi"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/reply"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
+)
+
+const (
+	apiVersion = "2016-01-20"
+	pageSize   = 100
+	// maxVersions is far beyond the quota of 50 versions a key; it ends a list that never ends.
+	maxVersions = 1000
+)
+
+// OpenAPI is a Client of the OpenAPI, with the rights of a RAM identity. Make one with NewOpenAPI.
+type OpenAPI struct {
+	cfg    Config
+	main   gateway // asked whatever it answers
+	shared gateway // asked what a dedicated instance does not answer; no host if there is no region
+}
+
+// gateway is a host of the OpenAPI.
+type gateway struct {
+	host      string
+	transport *http.Transport
+	api       *openapi.Caller
+}
+
+// NewOpenAPI returns a client. It calls nothing yet. Errors about cfg's fields are *parameter.Error.
+func NewOpenAPI(cfg Config) (*OpenAPI, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	system, _ := trusting(cfg.Transport, nil)
+	o := &OpenAPI{cfg: cfg}
+	if cfg.Region != "" {
+		o.shared = o.gateway(sharedHost(cfg.Region, cfg.Network), system)
+	}
+	if o.main = o.shared; cfg.Endpoint != "" {
+		own, err := trusting(cfg.Transport, cfg.CABundle)
+		if err != nil {
+			return nil, err
+		}
+		o.main = o.gateway(cfg.Endpoint, own)
+		if !dedicated(cfg.Endpoint) {
+			o.shared = o.main
+		}
+	}
+	return o, nil
+}
+
+// sharedHost is one of https://www.alibabacloud.com/help/en/kms/developer-reference/api-kms-2016-01-20-endpoint.
+func sharedHost(region, network string) string {
+	if network == NetworkVPC {
+		return "kms-vpc." + region + ".aliyuncs.com"
+	}
+	return "kms." + region + ".aliyuncs.com"
+}
+
+func (o *OpenAPI) gateway(host string, transport *http.Transport) gateway {
+	return gateway{host: host, transport: transport, api: &openapi.Caller{
+		Service: "kms", HTTP: openapi.NewHTTPClient(flight.Transport(transport)), Now: o.cfg.Now, OnRequest: o.cfg.OnRequest,
+	}}
+}
+
+// String names the endpoint and the identity.
+func (o *OpenAPI) String() string { return fmt.Sprintf("KMS at %s as %s", o.main.host, o.cfg.Identity) }
+
+// CloseIdleConnections closes the connections that wait for the next call.
+func (o *OpenAPI) CloseIdleConnections() {
+	for _, g := range []gateway{o.main, o.shared} {
+		if g.transport != nil {
+			g.transport.CloseIdleConnections()
+		}
+	}
+}
+
+// question is a call of the API.
+type question struct {
+	op      string
+	subject string
+	query   map[string]string
+}
+
+// ask makes a call at a gateway, with the identity, within the timeout, and has check read the reply into what is asked for. If KMS says that
+// the session has ended, the call is made once more with a new one.
+func ask[V any](ctx context.Context, o *OpenAPI, at gateway, q question, check func(body []byte) (V, error)) (V, error) {
+	return openapi.WithCredential(ctx, o.cfg.Identity, func(cred rrsa.Credential) (V, error) {
+		ctx, cancel := context.WithTimeout(ctx, o.cfg.Timeout)
+		defer cancel()
+		return retry.Do(ctx, func(ctx context.Context) (V, error) {
+			body, answered, ok := at.api.Do(ctx, openapi.Call{Action: q.op, Version: apiVersion, Endpoint: at.host, Region: o.cfg.Region, Query: q.query}, cred)
+			failure := &Error{Op: q.op, Subject: q.subject, Endpoint: at.host, Identity: o.cfg.Identity.String(), Failure: answered}
+			if !ok || answered.Code != "" {
+				var none V
+				return none, failure
+			}
+			v, err := check(body)
+			if err != nil {
+				failure.Err = err
+				return v, failure
+			}
+			return v, nil
+		})
+	})
+}
+
+// management returns the gateway for calls that dedicated instances do not have.
+func (o *OpenAPI) management(op, subject string) (gateway, error) {
+	if o.shared.host == "" {
+		return gateway{}, fmt.Errorf("%s of %s: %w: %s is a dedicated instance, and only the shared gateway answers this; set the region", op, subject,
+			ErrUnsupported, o.main.host)
+	}
+	return o.shared, nil
+}
+
+// DescribeKey implements Client.
+func (o *OpenAPI) DescribeKey(ctx context.Context, keyID string) (Key, error) {
+	q := question{op: "DescribeKey", subject: "key " + keyID, query: map[string]string{"KeyId": keyID}}
+	at, err := o.management(q.op, q.subject)
+	if err != nil {
+		return Key{}, err
+	}
+	return ask(ctx, o, at, q, func(body []byte) (Key, error) {
+		var r struct {
+			KeyMetadata struct {
+				KeyID          string `json:"KeyId"`
+				KeySpec        KeySpec
+				KeyState       string
+				KeyUsage       string
+				Origin         string
+				DKMSInstanceID string `json:"DKMSInstanceId"`
+			}
+		}
+		if err := decode(body, &r); err != nil {
+			return Key{}, err
+		}
+		m := r.KeyMetadata
+		return Key{ID: m.KeyID, Spec: m.KeySpec, State: m.KeyState, Usage: m.KeyUsage, Origin: m.Origin, InstanceID: m.DKMSInstanceID},
+			present("KeyMetadata.KeyId", m.KeyID, "KeyMetadata.KeySpec", string(m.KeySpec))
+	})
+}
+
+// KeyVersions implements Client.
+func (o *OpenAPI) KeyVersions(ctx context.Context, keyID string) ([]KeyVersion, error) {
+	q := question{op: "ListKeyVersions", subject: "key " + keyID}
+	at, err := o.management(q.op, q.subject)
+	if err != nil {
+		return nil, err
+	}
+	var all []KeyVersion
+	for number := 1; ; number++ {
+		q.query = map[string]string{"KeyId": keyID, "PageNumber": strconv.Itoa(number), "PageSize": strconv.Itoa(pageSize)}
+		total, err := ask(ctx, o, at, q, func(body []byte) (int, error) {
+			versions, total, err := decodeVersions(body)
+			if err == nil && len(versions) == 0 && len(all) < total {
+				err = fmt.Errorf("the list of versions ends after %d of %d", len(all), total)
+			}
+			all = append(all, versions...)
+			return total, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(all) >= total {
+			slices.SortStableFunc(all, func(a, b KeyVersion) int { return b.Created.Compare(a.Created) })
+			return all, nil
+		}
+	}
+}
+
+// decodeVersions reads a page of versions, and how many there are in all.
+func decodeVersions(body []byte) ([]KeyVersion, int, error) {
+	var r struct {
+		KeyVersions struct {
+			KeyVersion []struct {
+				KeyVersionID string `json:"KeyVersionId"`
+				CreationDate string
+			}
+		}
+		TotalCount *int
+	}
+	if err := decode(body, &r); err != nil {
+		return nil, 0, err
+	}
+	switch {
+	case r.TotalCount == nil:
+		return nil, 0, errors.New("the reply has no TotalCount")
+	case *r.TotalCount > maxVersions:
+		return nil, 0, fmt.Errorf("the reply's TotalCount of %d versions is more than any key has", *r.TotalCount)
+	}
+	var versions []KeyVersion
+	for _, v := range r.KeyVersions.KeyVersion {
+		if v.KeyVersionID == "" {
+			return nil, 0, errors.New("the reply has a version without KeyVersionId")
+		}
+		created, err := time.Parse(time.RFC3339, v.CreationDate)
+		if err != nil {
+			return nil, 0, fmt.Errorf("the reply's CreationDate of version %s is not a time such as 2006-01-02T15:04:05Z", reply.Text(v.KeyVersionID))
+		}
+		versions = append(versions, KeyVersion{ID: v.KeyVersionID, Created: created})
+	}
+	return versions, *r.TotalCount, nil
+}
+
+// newest returns version, or the newest one of a key if that is empty: the calls that use a key want one.
+func (o *OpenAPI) newest(ctx context.Context, keyID, version string) (string, error) {
+	if version != "" {
+		return version, nil
+	}
+	versions, err := o.KeyVersions(ctx, keyID)
+	if err != nil {
+		return "", err
+	}
+	if len(versions) == 0 {
+		return "", &Error{Op: "ListKeyVersions", Subject: "key " + keyID, Endpoint: o.shared.host, Identity: o.cfg.Identity.String(),
+			Failure: reply.Failure{StatusCode: http.StatusOK, Err: fmt.Errorf("%w: the key has no version; import its key material", ErrUnusable)}}
+	}
+	return versions[0].ID, nil
+}
+
+// PublicKey implements Client.
+func (o *OpenAPI) PublicKey(ctx context.Context, keyID, version string) (PublicKey, error) {
+	version, err := o.newest(ctx, keyID, version)
+	if err != nil {
+		return PublicKey{}, err
+	}
+	q := question{op: "GetPublicKey", subject: subject(keyID, version), query: map[string]string{"KeyId": keyID, "KeyVersionId": version}}
+	return ask(ctx, o, o.main, q, func(body []byte) (PublicKey, error) {
+		var r struct {
+			answeredKey
+			PublicKey string
+		}
+		if err := decode(body, &r); err != nil {
+			return PublicKey{}, err
+		}
+		if err := r.check(keyID, version); err != nil {
+			return PublicKey{}, err
+		}
+		key, spec, err := parsePublicKey([]byte(r.PublicKey))
+		return PublicKey{KeyID: r.KeyID, Version: r.KeyVersionID, Spec: spec, Key: key}, err
+	})
+}
+
+// Sign implements Client.
+func (o *OpenAPI) Sign(ctx context.Context, keyID, version string, algorithm Algorithm, digest [sha256.Size]byte) (Signature, error) {
+	version, err := o.newest(ctx, keyID, version)
+	if err != nil {
+		return Signature{}, err
+	}
+	q := question{op: "AsymmetricSign", subject: subject(keyID, version), query: map[string]string{"KeyId": keyID, "KeyVersionId": version,
+		"Algorithm": string(algorithm), "Digest": base64.StdEncoding.EncodeToString(digest[:])}}
+	return ask(ctx, o, o.main, q, func(body []byte) (Signature, error) {
+		var r struct {
+			answeredKey
+			Value string
+		}
+		if err := decode(body, &r); err != nil {
+			return Signature{}, err
+		}
+		if err := r.check(keyID, version); err != nil {
+			return Signature{}, err
+		}
+		value, err := base64.StdEncoding.DecodeString(r.Value)
+		if err != nil {
+			return Signature{}, errors.New("the reply's Value is not base64")
+		}
+		return Signature{KeyID: r.KeyID, Version: r.KeyVersionID, Value: value}, checkSignature("Value", algorithm, value)
+	})
+}
+
+// Secret implements Client.
+func (o *OpenAPI) Secret(ctx context.Context, name string, version SecretVersion) (Secret, error) {
+	q := question{op: "GetSecretValue", subject: secretSubject(name, version), query: map[string]string{"SecretName": name}}
+	if version.ID != "" {
+		q.query["VersionId"] = version.ID
+	} else if version.Stage != "" {
+		q.query["VersionStage"] = version.Stage
+	}
+	return ask(ctx, o, o.main, q, func(body []byte) (Secret, error) {
+		var r struct {
+			answeredSecret
+			VersionStages struct{ VersionStage []string }
+		}
+		if err := decode(body, &r); err != nil {
+			return Secret{}, err
+		}
+		return r.secret(name, version, r.VersionStages.VersionStage)
+	})
+}
+
+// decode reads a reply. Its errors quote nothing of it, which may be secret.
+func decode(body []byte, into any) error {
+	err := json.Unmarshal(body, into)
+	if mistake, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("the reply is not what the API documents: %s is a JSON %s", reply.Text(mistake.Field), mistake.Value)
+	}
+	if err != nil {
+		return errors.New("the reply is not what the API documents")
+	}
+	return nil
+}
