@@ -5,6 +5,11 @@ COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 BUILD   := go build -ldflags '$(LDFLAGS)'
 
+# The signing plugin. Notation wants a semantic version without "v", which a commit alone is not.
+PLUGIN         := notation-alibabacloud.secretmanager.plugin
+PLUGIN_VERSION  = $(shell echo '$(VERSION)' | sed -E -e 's/^v([0-9]+\.)/\1/' -e t -e 's/.*/0.0.0-dev+&/')
+BUILD_PLUGIN    = go build -ldflags '-s -w -X main.version=$(PLUGIN_VERSION)'
+
 # How long each fuzz test runs.
 FUZZTIME ?= 30s
 
@@ -22,6 +27,28 @@ help: ## List the targets
 .PHONY: build
 build: ## Build bin/ratify, static and stamped with version and commit
 	$(BUILD) -o bin/ratify ./cmd/ratify
+
+.PHONY: plugin
+plugin: ## Build the Notation plugin that signs with KMS into bin/
+	$(BUILD_PLUGIN) -o bin/$(PLUGIN) ./plugins/notation/$(PLUGIN)
+
+# Archives have the names that those of Alibaba Cloud's own plugin have, and the same commit gives the same bytes.
+.PHONY: release
+release: ## Build the archives of the Notation plugin into bin/release (VERSION=v1.2.3)
+	rm -rf bin/release && mkdir -p bin/release
+	@set -e; for platform in Linux_x86_64 Linux_arm64 Darwin_x86_64 Darwin_arm64; do \
+	  archive=bin/release/notation-alibabacloud-secret-manager_$$platform.tar.gz; \
+	  echo $$archive; \
+	  folder=bin/release/$$platform; mkdir $$folder; \
+	  cp LICENSE $$folder/LICENSE; cp docs/signing.md $$folder/README.md; \
+	  GOOS=$$(echo $${platform%%_*} | tr A-Z a-z) GOARCH=$$(echo $${platform#*_} | sed s/x86_64/amd64/) \
+	    $(BUILD_PLUGIN) -o $$folder/$(PLUGIN) ./plugins/notation/$(PLUGIN); \
+	  tar -C $$folder --sort=name --mtime=@$$(git log -1 --format=%ct) --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+	    -cf $${archive%.gz} LICENSE README.md $(PLUGIN); \
+	  gzip -n $${archive%.gz}; \
+	  rm -r $$folder; \
+	done
+	cd bin/release && sha256sum *.tar.gz >checksums.txt
 
 .PHONY: test
 test: ## Run all tests with the race detector
