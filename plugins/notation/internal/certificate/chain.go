@@ -1,0 +1,237 @@
+package certificate
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/pemfile"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/wholefile"
+)
+
+// maxCertificates limits a bundle. Chains have two to four certificates; the limit leaves room for a few of them in one file.
+const maxCertificates = 50
+
+// Chain is a certificate and those of its issuers, with what the text before them says of the key. See RFC 7468, section 5.2.
+type Chain struct {
+	Certificates []*x509.Certificate // in the order of the file, unless the maker of the Chain says otherwise
+	Origin       Origin
+}
+
+// Origin is the KMS key of a certificate, as far as the certificate's file tells. Nothing vouches for it but a signature that verifies.
+type Origin struct {
+	Key     string // its ID
+	Alias   string // or ARN, that the key was asked for by; empty if by the ID
+	Version string // empty if unknown
+}
+
+// Names tells whether the key was asked for by this name, or has it as its ID.
+func (o Origin) Names(keyID string) bool { return keyID != "" && (keyID == o.Key || keyID == o.Alias) }
+
+// Leaf is the first certificate, that of the signing key if the chain is ordered.
+func (c Chain) Leaf() *x509.Certificate { return c.Certificates[0] }
+
+// Read returns the Chain of a file, PEM or DER. Errors name the path, and wrap fs.ErrNotExist if there is no such file.
+func Read(path string) (Chain, error) {
+	content, err := wholefile.Read(path)
+	if err != nil {
+		return Chain{}, err
+	}
+	chain, err := Parse(content)
+	if err != nil {
+		return Chain{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return chain, nil
+}
+
+// Parse returns the Chain of the content of a file or a secret, PEM or DER. It has at least one certificate.
+func Parse(content []byte) (Chain, error) {
+	var chain Chain
+	var err error
+	if bytes.Contains(content, []byte("-----")) {
+		chain.Certificates, err = pemfile.Certificates(content)
+		chain.Origin = parseOrigin(content)
+	} else if chain.Certificates, err = x509.ParseCertificates(content); err != nil || len(chain.Certificates) == 0 {
+		err = fmt.Errorf("neither certificates in PEM nor in DER: %w", pemfile.ErrEmpty)
+	}
+	if err != nil {
+		return Chain{}, err
+	}
+	if n := len(chain.Certificates); n > maxCertificates {
+		return Chain{}, fmt.Errorf("%d certificates, more than %d: keep those of the signing key and its issuers", n, maxCertificates)
+	}
+	return chain, nil
+}
+
+// Names of what the text before the certificates tells.
+const (
+	keyField     = "KMS key"
+	aliasField   = "KMS key as asked for"
+	versionField = "KMS key version"
+)
+
+// Encode returns the PEM text of the chain, with text for people, and for Parse, before it.
+func (c Chain) Encode() []byte {
+	var b bytes.Buffer
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "%s: %s\n", name, printable.Line(value))
+		}
+	}
+	line(keyField, c.Origin.Key)
+	line(aliasField, c.Origin.Alias)
+	line(versionField, c.Origin.Version)
+	line("Subject", c.Leaf().Subject.String())
+	line("Serial number", Serial(c.Leaf()))
+	line("Valid until", c.Leaf().NotAfter.UTC().Format(time.RFC3339))
+	for _, cert := range c.Certificates {
+		pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}) // a bytes.Buffer takes all
+	}
+	return b.Bytes()
+}
+
+// Serial is the serial number of a certificate in hexadecimal.
+func Serial(cert *x509.Certificate) string { return fmt.Sprintf("%x", cert.SerialNumber) }
+
+// maxName is longer than any ID, alias or ARN in KMS, which have at most 255 characters.
+const maxName = 300
+
+func parseOrigin(content []byte) Origin {
+	var o Origin
+	text, _, _ := strings.Cut(string(content), "-----BEGIN")
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		if value = strings.TrimSpace(value); len(value) > maxName || value != printable.Line(value) {
+			continue
+		}
+		switch name {
+		case keyField:
+			o.Key = value
+		case aliasField:
+			o.Alias = value
+		case versionField:
+			o.Version = value
+		}
+	}
+	return o
+}
+
+// ErrLeaf is wrapped by the error of Order if several certificates could be that of the signing key.
+var ErrLeaf = errors.New("several certificates could be the signing key's")
+
+// Order returns the certificates from that of the key, or, if that is nil, the one that issued no other, to the root, whatever their order
+// was. Others are left out.
+func Order(certs []*x509.Certificate, key crypto.PublicKey, now time.Time) ([]*x509.Certificate, error) {
+	leaf, err := findLeaf(certs, key, now)
+	if err != nil {
+		return nil, err
+	}
+	chain := []*x509.Certificate{leaf}
+	for cert := leaf; !selfIssued(cert); cert = chain[len(chain)-1] {
+		issuer, err := findIssuer(certs, cert, now)
+		if err != nil {
+			return nil, err
+		}
+		if len(chain) == len(certs) {
+			return nil, fmt.Errorf("the certificates issued each other in a circle that %q is in", printable.Line(cert.Subject.String()))
+		}
+		chain = append(chain, issuer)
+	}
+	return chain, nil
+}
+
+func findLeaf(certs []*x509.Certificate, key crypto.PublicKey, now time.Time) (*x509.Certificate, error) {
+	var leafs []*x509.Certificate
+	for _, cert := range certs {
+		if key != nil && SameKey(cert.PublicKey, key) || key == nil && !cert.IsCA && !issued(cert, certs) {
+			leafs = append(leafs, cert)
+		}
+	}
+	if key != nil && len(leafs) > 1 { // the newest of a key's
+		leafs = leafs[:1:1]
+		for _, cert := range certs {
+			if SameKey(cert.PublicKey, key) && preferable(cert, leafs[0], now) {
+				leafs[0] = cert
+			}
+		}
+	}
+	switch {
+	case len(leafs) == 1:
+		return leafs[0], nil
+	case len(leafs) > 1:
+		return nil, fmt.Errorf("%w: %s", ErrLeaf, subjects(leafs))
+	case key != nil:
+		return nil, fmt.Errorf("none of the certificates is for the KMS key; they are for other keys: %s", subjects(certs))
+	}
+	return nil, fmt.Errorf("no certificate of a signing key: %s can only issue others; the file must begin with what the authority issued for the KMS key",
+		subjects(certs))
+}
+
+// findIssuer returns the certificate that proves, with a signature, to have issued cert.
+func findIssuer(certs []*x509.Certificate, cert *x509.Certificate, now time.Time) (*x509.Certificate, error) {
+	var best *x509.Certificate
+	var failed error
+	for _, candidate := range certs {
+		if !bytes.Equal(candidate.RawSubject, cert.RawIssuer) {
+			continue
+		}
+		if err := cert.CheckSignatureFrom(candidate); err != nil {
+			failed = fmt.Errorf("%q names %q as its issuer, and that did not issue it: %w", printable.Line(cert.Subject.String()),
+				printable.Line(candidate.Subject.String()), err)
+			continue
+		}
+		if best == nil || preferable(candidate, best, now) {
+			best = candidate
+		}
+	}
+	switch {
+	case best != nil:
+		return best, nil
+	case failed != nil:
+		return nil, failed
+	}
+	return nil, fmt.Errorf("the certificate of %q, which issued %q, is missing: chains must go up to the root, so append it", printable.Line(cert.Issuer.String()),
+		printable.Line(cert.Subject.String()))
+}
+
+// preferable tells whether a is better than b in a chain: valid, a root, valid for longer, in this order.
+func preferable(a, b *x509.Certificate, now time.Time) bool {
+	if va, vb := valid(a, now) == nil, valid(b, now) == nil; va != vb {
+		return va
+	}
+	if ra, rb := selfIssued(a), selfIssued(b); ra != rb {
+		return a.IsCA == ra // a self-signed leaf is no reason to forget the authority
+	}
+	return a.NotAfter.After(b.NotAfter)
+}
+
+func selfIssued(cert *x509.Certificate) bool { return bytes.Equal(cert.RawSubject, cert.RawIssuer) }
+
+func issued(issuer *x509.Certificate, certs []*x509.Certificate) bool {
+	for _, cert := range certs {
+		if cert != issuer && bytes.Equal(cert.RawIssuer, issuer.RawSubject) && cert.CheckSignatureFrom(issuer) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// SameKey tells whether two public keys are equal.
+func SameKey(a, b crypto.PublicKey) bool {
+	key, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && key.Equal(b)
+}
+
+func subjects(certs []*x509.Certificate) string {
+	var names []string
+	for _, cert := range certs {
+		names = append(names, fmt.Sprintf("%q", printable.Line(cert.Subject.String())))
+	}
+	return strings.Join(names, ", ")
+}
