@@ -21,7 +21,6 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/builtin"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/gatekeeper"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 )
 
 const serveUse = "serve"
@@ -119,53 +118,12 @@ func serve(ctx context.Context, o serveOptions) error {
 			return err // at the start there is nothing to fall back to
 		})
 	})
+	group.Go(func() error { return app.refresh(ctx) })
 	group.Go(func() error { return env.revocation.Run(ctx) })
 	for _, s := range servers {
 		group.Go(func() error { return s.serve(ctx) })
 	}
 	return group.Wait()
-}
-
-// app is the engine, what fills it and what asks it.
-type app struct {
-	environment
-	engine  *verification.Engine
-	builder *config.Builder
-	handler http.Handler
-}
-
-func newApp(env environment, o serveOptions, c *config.Config) *app {
-	options := verification.Options{OnVerifier: func(r verification.VerifierRun) {
-		env.metrics.Verifier(r.Verifier, r.Namespace, r.Duration, r.Success, r.Err != nil)
-	}}
-	if o.cacheEnabled {
-		options.VerdictTTL = o.cacheTTL
-	}
-	engine := verification.NewEngine(options)
-	return &app{
-		environment: env,
-		engine:      engine,
-		builder:     &config.Builder{Factories: env.factories(), Log: env.log},
-		handler: gatekeeper.NewHandler(func() gatekeeper.Session { return engine.Begin() }, gatekeeper.HandlerOptions{
-			Metrics: env.metrics, Log: env.log, TraceIDHeaders: c.Logger.RequestHeaders.TraceIDHeaderName,
-		}),
-	}
-}
-
-// load makes c the engine's configuration, or leaves the engine as it is and says why. err is why there is no c.
-func (a *app) load(ctx context.Context, c *config.Config, err error) error {
-	var snapshot *verification.Snapshot
-	if err == nil {
-		snapshot, err = a.builder.Build(ctx, c)
-	}
-	if err != nil {
-		a.metrics.ConfigurationError()
-		return err
-	}
-	a.engine.Load(snapshot)
-	a.metrics.Configuration(snapshot.Generation())
-	a.log.Info("configuration loaded", "generation", snapshot.Generation())
-	return nil
 }
 
 // listen opens all listeners, so that an address in use is told before anything else happens.

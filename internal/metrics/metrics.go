@@ -17,6 +17,8 @@ const (
 	// maxNamespaces bounds the values of label workload_namespace. A key of a request names the namespace, and with some
 	// constraint templates it is what stands in a pod as its image.
 	maxNamespaces = 500
+	// maxKeyProviders bounds the values of label key_management_provider. Namespaces have some of their own.
+	maxKeyProviders = 1000
 	// other is the value of a label beyond its bound.
 	other = "other"
 )
@@ -34,6 +36,8 @@ type Metrics struct {
 	verdicts     *prometheus.CounterVec
 	generation   prometheus.Gauge
 	loadErrors   prometheus.Counter
+	expiry       *prometheus.GaugeVec
+	degraded     *prometheus.GaugeVec
 
 	hosts      *bounded
 	namespaces *bounded
@@ -62,11 +66,15 @@ func New() *Metrics {
 		verdicts:     prometheus.NewCounterVec(counter("ratify_verdict_count_total", "Verdicts by outcome: verified, refused or undetermined."), []string{"outcome", "workload_namespace"}),
 		generation:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "ratify_configuration_generation", Help: "Number of the configuration in use."}),
 		loadErrors:   prometheus.NewCounter(counter("ratify_configuration_error_count_total", "Configurations that could not be loaded.")),
-		hosts:        newBounded(maxHosts),
+		expiry: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ratify_certificate_expiry_timestamp_seconds",
+			Help: "When the first certificate of a key management provider expires, in seconds since 1970."}, []string{"key_management_provider"}),
+		degraded: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ratify_key_management_provider_degraded",
+			Help: "1 if a key management provider could not be read in full the last time, 0 if it could."}, []string{"key_management_provider"}),
+		hosts:      newBounded(maxHosts),
 		namespaces:   newBounded(maxNamespaces),
 	}
 	m.registry.MustRegister(m.verification, m.mutation, m.verifier, m.systemErrors, m.registryCall, m.contentCache, m.cloudCall,
-		m.verdicts, m.generation, m.loadErrors, collectors.NewGoCollector(),
+		m.verdicts, m.generation, m.loadErrors, m.expiry, m.degraded, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -115,6 +123,29 @@ func (m *Metrics) Configuration(generation uint64) { m.generation.Set(float64(ge
 
 // ConfigurationError counts a configuration that could not be loaded.
 func (m *Metrics) ConfigurationError() { m.loadErrors.Inc() }
+
+// KeyProvider is the state of a key management provider.
+type KeyProvider struct {
+	Name     string
+	Expires  time.Time // when its first certificate does; zero if it holds none
+	Degraded bool      // it could not be read in full the last time
+}
+
+// KeyProviders tells the state of all key management providers there are.
+func (m *Metrics) KeyProviders(all []KeyProvider) {
+	m.expiry.Reset()
+	m.degraded.Reset()
+	for _, p := range all[:min(len(all), maxKeyProviders)] {
+		if !p.Expires.IsZero() {
+			m.expiry.WithLabelValues(p.Name).Set(float64(p.Expires.Unix()))
+		}
+		value := 0.0
+		if p.Degraded {
+			value = 1
+		}
+		m.degraded.WithLabelValues(p.Name).Set(value)
+	}
+}
 
 // bounded is the values of a label: the first that are seen, up to a maximum.
 type bounded struct {

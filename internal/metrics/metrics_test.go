@@ -70,3 +70,32 @@ func TestNamespacesAreBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestKeyProviders(t *testing.T) {
+	m := New()
+	m.KeyProviders([]KeyProvider{{Name: "gone", Expires: time.Unix(1, 0), Degraded: true}})
+	m.KeyProviders([]KeyProvider{{Name: "kms", Expires: time.Unix(2000000000, 0)}, {Name: "team/keys", Degraded: true}})
+	text := scrape(t, m)
+	for _, line := range []string{
+		`ratify_certificate_expiry_timestamp_seconds{key_management_provider="kms"} 2e+09`,
+		`ratify_key_management_provider_degraded{key_management_provider="kms"} 0`,
+		`ratify_key_management_provider_degraded{key_management_provider="team/keys"} 1`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("missing %s", line)
+		}
+	}
+	for _, label := range []string{"gone", `expiry_timestamp_seconds{key_management_provider="team/keys"`} {
+		if strings.Contains(text, label) {
+			t.Errorf("there is %s", label)
+		}
+	}
+	var many []KeyProvider
+	for i := range maxKeyProviders + 1 {
+		many = append(many, KeyProvider{Name: fmt.Sprint(i)})
+	}
+	m.KeyProviders(many)
+	if n := strings.Count(scrape(t, m), "\nratify_key_management_provider_degraded{"); n != maxKeyProviders {
+		t.Errorf("%d providers, want %d", n, maxKeyProviders)
+	}
+}
