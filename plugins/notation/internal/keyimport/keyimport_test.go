@@ -138,7 +138,7 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 		"encrypted PKCS #8 DER": {encrypted, ErrEncrypted, "openssl pkey -inform DER"},
 		"encrypted traditional": {bytes.Replace(plain, []byte("-----\n"), []byte("-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n"), 1),
 			ErrEncrypted, "openssl pkey -in"},
-		"public key":  {block("PUBLIC KEY", spki(t, ec.Public())), nil, "holds a PUBLIC KEY and no private key"},
+		"public key":  {block("PUBLIC KEY", spki(t, ec.Public())), nil, `a block of kind "PUBLIC KEY" and no private key`},
 		"two keys":    {append(bytes.Clone(plain), plain...), nil, "more than one private key"},
 		"cut":         {plain[:60], nil, "has it been cut"},
 		"damaged":     {block("PRIVATE KEY", []byte{1, 2, 3}), nil, "not a private key"},
@@ -164,10 +164,10 @@ func TestParseWrappingKey(t *testing.T) {
 		}
 	}
 	for want, data := range map[string][]byte{
-		"choose public key type RSA_2048": spki(t, ecKey(t, elliptic.P256()).Public()),
-		"a PRIVATE KEY where":             block("PRIVATE KEY", pkcs8(t, key)),
-		"download the public key again":   block("PUBLIC KEY", der)[:100],
-		"not a public key":                []byte("MIIB"),
+		"choose public key type RSA_2048":     spki(t, ecKey(t, elliptic.P256()).Public()),
+		`a block of kind "PRIVATE KEY" where`: block("PRIVATE KEY", pkcs8(t, key)),
+		"download the public key again":       block("PUBLIC KEY", der)[:100],
+		"not a public key":                    []byte("MIIB"),
 	} {
 		if _, err := ParseWrappingKey(data); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q in it", err, want)

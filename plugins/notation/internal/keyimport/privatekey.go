@@ -73,7 +73,7 @@ func privateBlock(text []byte) (*pem.Block, error) {
 	case found != nil:
 		return found, nil
 	case len(others) > 0:
-		return nil, fmt.Errorf("the file holds a %s and no private key", others[0])
+		return nil, fmt.Errorf("the file holds a block of kind %q and no private key", others[0])
 	}
 	return nil, errors.New("the file begins a PEM block that cannot be read; has it been cut, or have line breaks been lost?")
 }

@@ -25,7 +25,7 @@ func ParseWrappingKey(data []byte) (*rsa.PublicKey, error) {
 		case block == nil:
 			return nil, errors.New("the PEM block cannot be read; download the public key again")
 		case block.Type != "PUBLIC KEY":
-			return nil, fmt.Errorf("a %s where the public key that the console gave for the import is wanted", block.Type)
+			return nil, fmt.Errorf("a block of kind %q where the public key that the console gave for the import is wanted", block.Type)
 		}
 		der = block.Bytes
 	}

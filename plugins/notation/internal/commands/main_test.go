@@ -1,0 +1,103 @@
+package commands
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/programs"
+)
+
+var all = programs.Programs{Name: func() {
+	if err := New("1.2.3").ExecuteContext(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		os.Exit(1)
+	}
+}}
+
+func TestMain(m *testing.M) { all.Main(m) }
+
+// terminal is a place where the commands are run: a working directory and an environment.
+type terminal struct {
+	program, dir string
+	env          []string
+}
+
+func newTerminal(t *testing.T, env ...string) terminal {
+	t.Helper()
+	dir := t.TempDir()
+	return terminal{filepath.Join(all.Folder(t), Name), dir, append([]string{"HOME=" + dir, "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true"}, env...)}
+}
+
+// run runs a command and returns what it printed, and its exit code.
+func (o terminal) run(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), o.program, args...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = o.dir, o.env, &out, &errs
+	err := cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return out.String(), errs.String(), exit.ExitCode()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), 0
+}
+
+func (o terminal) write(t *testing.T, name string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(o.dir, name), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (o terminal) read(t *testing.T, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(o.dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// golden compares what a command printed with testdata/name.golden, which UPDATE_GOLDEN=1 writes.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: the output is not that of %s (UPDATE_GOLDEN=1 replaces it):\n%s\nwant\n%s", name, path, got, want)
+	}
+}
+
+// Each command's help is short, has an example, and fits a terminal.
+func TestHelp(t *testing.T) {
+	o := newTerminal(t)
+	var help strings.Builder
+	for _, args := range [][]string{nil, {"key"}, {"key", "import"}} {
+		stdout, stderr, code := o.run(t, append(args, "--help")...)
+		if code != 0 || stderr != "" {
+			t.Errorf("%v --help: exit code %d, %s", args, code, stderr)
+		}
+		fmt.Fprintf(&help, "$ %s\n%s\n", strings.Join(append(append([]string{Name}, args...), "--help"), " "), stdout)
+	}
+	golden(t, "help", help.String())
+}
