@@ -16,6 +16,8 @@ import (
 	upstream "github.com/ratify-project/ratify/pkg/keymanagementprovider/azurekeyvault"
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider/factory"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/keymaterial"
 )
 
 // Type is the name by which configurations ask for this provider.
@@ -76,6 +78,9 @@ func read[V any](ctx context.Context, vault string,
 		}
 	}()
 	objects, status, err = get(ctx)
+	if e, ok := errors.AsType[*azcore.ResponseError](err); ok && e.StatusCode == http.StatusNotFound {
+		return nil, nil, fmt.Errorf("vault %s: %w: %w", vault, plain(err), keymaterial.ErrGone)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("vault %s: %w", vault, plain(err))
 	}

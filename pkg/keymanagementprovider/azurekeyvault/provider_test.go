@@ -20,6 +20,7 @@ import (
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
 	"github.com/sirupsen/logrus"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/keymaterial"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/azure"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/network"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
@@ -186,9 +187,9 @@ func TestFaults(t *testing.T) {
 		fault  network.Fault
 		want   []string
 	}{
-		"no such certificate": {map[string]any{"certificates": named("missing")}, "", network.Fault{}, []string{azure.VaultHost, "missing", "404", "SecretNotFound"}},
+		"no such certificate": {map[string]any{"certificates": named("missing")}, "", network.Fault{}, []string{azure.VaultHost, "missing", "404", "SecretNotFound", keymaterial.ErrGone.Error()}},
 		"no such version":     {map[string]any{"certificates": named("fine/v9")}, "", network.Fault{}, []string{"fine", "v9", "404"}},
-		"no such key":         {map[string]any{"keys": named("missing")}, "", network.Fault{}, []string{"missing", "404", "KeyNotFound"}},
+		"no such key":         {map[string]any{"keys": named("missing")}, "", network.Fault{}, []string{"missing", "404", "KeyNotFound", keymaterial.ErrGone.Error()}},
 		"not allowed": {map[string]any{"certificates": named("fine")}, azure.VaultHost,
 			network.Fault{Status: 403, Body: `{"error":{"code":"Forbidden","innererror":{"code":"ForbiddenByRbac"}}}`}, []string{"403 Forbidden", "Key Vault Secrets User"}},
 		"never answers":    {map[string]any{"certificates": named("fine")}, azure.VaultHost, network.Fault{Hang: true}, []string{azure.VaultHost, "canceled"}},
