@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/acr"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/network"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/ram"
 )
@@ -48,6 +49,7 @@ type Cloud struct {
 	network   *network.Network
 	directory *ram.Directory
 	acr       *acr.Service
+	kms       *kms.Service
 	owner     *http.Transport // of all PushTransports
 
 	mu      sync.Mutex
@@ -84,6 +86,7 @@ func Start(o Options) (*Cloud, error) {
 			return e.Addr(), nil
 		},
 	})
+	c.kms = kms.New(kms.Options{Directory: directory, Now: o.Now, Region: o.Region})
 	if c.network, err = network.New(c.resolve, o.Log); err != nil {
 		return nil, err
 	}

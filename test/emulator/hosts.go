@@ -29,6 +29,9 @@ func (c *Cloud) resolve(host string) network.Service {
 	if registry := c.acr.Registry(host); registry != nil {
 		return registry
 	}
+	if instance := c.kms.Instance(host); instance != nil {
+		return instance
+	}
 	if host == "sts.aliyuncs.com" {
 		return c.sts(host)
 	}
@@ -42,6 +45,8 @@ func (c *Cloud) resolve(host string) network.Service {
 		return c.sts(host)
 	case product == "cr", product == "cr-vpc" && !slices.Contains(withoutVPC, region):
 		return c.acr.API(region, host)
+	case product == "kms", product == "kms-vpc":
+		return c.kms.API(region, host)
 	case host == acr.TokenHost(region):
 		return c.acr.TokenService(region)
 	}

@@ -16,15 +16,16 @@ import (
 // validity of the certificates on both sides of now: they last as long as any test, whatever the test does to its clock.
 const validity = 365 * 24 * time.Hour
 
-// authority is a certificate authority made for one Network. One key serves all of its hosts, as making keys is slow.
-type authority struct {
+// Authority is a certificate authority. One key serves all of its hosts, as making keys is slow.
+type Authority struct {
 	cert   *x509.Certificate
 	key    *ecdsa.PrivateKey
 	server *ecdsa.PrivateKey
 	pem    []byte
 }
 
-func newAuthority() (*authority, error) {
+// NewAuthority makes an authority, which calls itself name.
+func NewAuthority(name string) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func newAuthority() (*authority, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{Organization: []string{"Alibaba Cloud emulator"}, CommonName: "Emulator Root CA"},
+		Subject:               pkix.Name{Organization: []string{"Alibaba Cloud emulator"}, CommonName: name},
 		NotBefore:             time.Now().Add(-validity),
 		NotAfter:              time.Now().Add(validity),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
@@ -50,11 +51,14 @@ func newAuthority() (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &authority{cert: cert, key: key, server: server, pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, nil
+	return &Authority{cert: cert, key: key, server: server, pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}, nil
 }
 
+// PEM returns the authority's certificate.
+func (a *Authority) PEM() []byte { return a.pem }
+
 // leaf issues the certificate of host. It is also good for 127.0.0.1, where the host is reached directly.
-func (a *authority) leaf(host string) (tls.Certificate, error) {
+func (a *Authority) leaf(host string) (tls.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return tls.Certificate{}, err

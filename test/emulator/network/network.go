@@ -32,11 +32,17 @@ type Service interface {
 	Action(r *http.Request) string
 }
 
+// Independent is a Service whose host has a certificate of an authority of its own, which the network's clients do not trust.
+type Independent interface {
+	Service
+	Authority() *Authority
+}
+
 // Network leads host names to services. Make one with New.
 type Network struct {
 	resolve func(host string) Service
 	errors  *log.Logger
-	ca      *authority
+	ca      *Authority
 	roots   *x509.CertPool
 	proxy   *http.Server
 	address string // of the proxy
@@ -52,7 +58,7 @@ type Network struct {
 
 // New starts a network. resolve is its name service: it returns the service under a lower-case host name, or nil.
 func New(resolve func(host string) Service, logger *slog.Logger) (*Network, error) {
-	ca, err := newAuthority()
+	ca, err := NewAuthority("Emulator Root CA")
 	if err != nil {
 		return nil, fmt.Errorf("making the emulator's certificate authority: %w", err)
 	}
@@ -80,7 +86,7 @@ func New(resolve func(host string) Service, logger *slog.Logger) (*Network, erro
 // ProxyURL returns the address of the CONNECT proxy, for HTTPS_PROXY.
 func (n *Network) ProxyURL() string { return "http://" + n.address }
 
-// CAPEM returns the certificate that all of the network's hosts are to be verified with.
+// CAPEM returns the certificate that the network's hosts are to be verified with, except for those of Independent services.
 func (n *Network) CAPEM() []byte { return n.ca.pem }
 
 // Transport returns a new transport that goes through the proxy and trusts the network's authority.
@@ -107,7 +113,11 @@ func (n *Network) Endpoint(host string) (*Endpoint, error) {
 	if service == nil {
 		return nil, fmt.Errorf("%s: %w", host, ErrUnknownHost)
 	}
-	cert, err := n.ca.leaf(host)
+	ca := n.ca
+	if independent, ok := service.(Independent); ok {
+		ca = independent.Authority()
+	}
+	cert, err := ca.leaf(host)
 	if err != nil {
 		return nil, fmt.Errorf("%s: making its certificate: %w", host, err)
 	}

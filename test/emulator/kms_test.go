@@ -1,0 +1,153 @@
+package emulator_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"net/http"
+	"testing"
+
+	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
+	alikms "github.com/alibabacloud-go/kms-20160120/v3/client"
+	"github.com/alibabacloud-go/tea/tea"
+	"github.com/aliyun/credentials-go/credentials"
+	"github.com/decred/dcrd/dcrec/secp256k1/v4"
+	secp256k1ecdsa "github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/kms"
+)
+
+const (
+	kmsHost      = "kms.cn-hangzhou.aliyuncs.com"
+	kstID        = "kst-hzz0123456789"
+	instanceHost = kstID + ".cryptoservice.kms.aliyuncs.com"
+)
+
+// doer sends the SDK's requests with a transport of the test's. The SDK's own clients are pooled by host, whatever the CA.
+type doer struct{ transport *http.Transport }
+
+func (d doer) Call(request *http.Request, _ *http.Transport) (*http.Response, error) {
+	return d.transport.RoundTrip(request)
+}
+
+// kmsClient returns the SDK's client of the OpenAPI at a host.
+func kmsClient(t *testing.T, cloud *emulator.Cloud, host string, credential credentials.Credential) *alikms.Client {
+	t.Helper()
+	transport := cloud.Transport()
+	if host == instanceHost {
+		transport.TLSClientConfig.RootCAs = x509.NewCertPool()
+		transport.TLSClientConfig.RootCAs.AppendCertsFromPEM(cloud.KMSInstanceCA(kstID))
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	client, err := alikms.NewClient(&openapi.Config{Credential: credential, Endpoint: tea.String(host), HttpClient: doer{transport}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+func addKey(t *testing.T, cloud *emulator.Cloud, o kms.KeyOptions) string {
+	t.Helper()
+	id, err := cloud.KMS().AddKey(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// versions returns the IDs of a key's versions, as listed.
+func versions(t *testing.T, client *alikms.Client, keyID string) []string {
+	t.Helper()
+	response, err := client.ListKeyVersions(&alikms.ListKeyVersionsRequest{KeyId: tea.String(keyID)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, v := range response.Body.KeyVersions.KeyVersion {
+		ids = append(ids, tea.StringValue(v.KeyVersionId))
+	}
+	return ids
+}
+
+// checkSignature checks a signature with a public key in PEM.
+func checkSignature(t *testing.T, publicPEM, algorithm string, digest, signature []byte) {
+	t.Helper()
+	block, rest := pem.Decode([]byte(publicPEM))
+	if block == nil || block.Type != "PUBLIC KEY" || len(rest) > 0 {
+		t.Fatalf("public key %q", publicPEM)
+	}
+	ok := false
+	public, err := x509.ParsePKIXPublicKey(block.Bytes)
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		if algorithm == "RSA_PKCS1_SHA_256" {
+			ok = rsa.VerifyPKCS1v15(key, crypto.SHA256, digest, signature) == nil
+		} else {
+			ok = rsa.VerifyPSS(key, crypto.SHA256, digest, signature, &rsa.PSSOptions{SaltLength: len(digest)}) == nil
+		}
+	case *ecdsa.PublicKey:
+		ok = ecdsa.VerifyASN1(key, digest, signature)
+	default:
+		// crypto/x509 does not know secp256k1. The point is the end of the SubjectPublicKeyInfo.
+		point, failure := secp256k1.ParsePubKey(block.Bytes[len(block.Bytes)-65:])
+		if failure != nil {
+			t.Fatal(err, failure)
+		}
+		parsed, failure := secp256k1ecdsa.ParseDERSignature(signature)
+		ok = failure == nil && parsed.Verify(digest, point)
+	}
+	if !ok {
+		t.Errorf("not a signature by %s: %x", algorithm, signature)
+	}
+}
+
+func TestKMSSignatures(t *testing.T) {
+	cloud := start(t, emulator.Options{})
+	if err := cloud.AddKMSInstance(kstID, ""); err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("payload"))
+	credential := accessKey(t, cloud)
+	shared := kmsClient(t, cloud, kmsHost, credential)
+	for spec, algorithms := range map[string][]string{
+		"RSA_2048": {"RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256"},
+		"EC_P256":  {"ECDSA_SHA_256"},
+		"EC_P256K": {"ECDSA_SHA_256"},
+	} {
+		id := addKey(t, cloud, kms.KeyOptions{Spec: spec, Instance: kstID})
+		version := versions(t, shared, id)[0]
+		for _, host := range []string{kmsHost, "kms-vpc.cn-hangzhou.aliyuncs.com", instanceHost} {
+			client := kmsClient(t, cloud, host, credential)
+			public, err := client.GetPublicKey(&alikms.GetPublicKeyRequest{KeyId: tea.String(id), KeyVersionId: tea.String(version)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, algorithm := range algorithms {
+				response, err := client.AsymmetricSign(&alikms.AsymmetricSignRequest{
+					KeyId: tea.String(id), KeyVersionId: tea.String(version), Algorithm: tea.String(algorithm),
+					Digest: tea.String(base64.StdEncoding.EncodeToString(digest[:])),
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				signature, err := base64.StdEncoding.DecodeString(tea.StringValue(response.Body.Value))
+				if err != nil || tea.StringValue(response.Body.KeyId) != id || tea.StringValue(response.Body.KeyVersionId) != version {
+					t.Errorf("%v, error %v", response.Body, err)
+				}
+				checkSignature(t, tea.StringValue(public.Body.PublicKey), algorithm, digest[:], signature)
+			}
+		}
+	}
+	if n := cloud.Calls()[kmsHost+" AsymmetricSign"]; n != 4 {
+		t.Errorf("%d signatures at %s, want 4", n, kmsHost)
+	}
+	if bytes.Equal(cloud.KMSInstanceCA(kstID), cloud.CAPEM()) {
+		t.Error("the instance has no authority of its own")
+	}
+}
