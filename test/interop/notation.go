@@ -43,11 +43,7 @@ func (e *environment) addIdentity(name string, i signing.Identity) error {
 	if err != nil {
 		return err
 	}
-	var chain []byte
-	for _, cert := range i.Chain {
-		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
-	}
-	cert, err := e.write(name+".pem", chain)
+	cert, err := e.write(name+".pem", []byte(i.ChainPEM()))
 	if err != nil {
 		return err
 	}

@@ -43,3 +43,12 @@ func (i Identity) Certificate() *x509.Certificate { return i.Chain[0] }
 func (i Identity) PEM() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.Chain[0].Raw}))
 }
+
+// ChainPEM returns the certificates of i and of who issued it, up to the root.
+func (i Identity) ChainPEM() string {
+	var text []byte
+	for _, cert := range i.Chain {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
+	}
+	return string(text)
+}
