@@ -124,6 +124,7 @@ func trusting(base *http.Transport, caBundle []byte) (*http.Transport, error) {
 		return nil, &parameter.Error{Field: "caBundle", Err: err}
 	}
 	own := base.Clone()
+	own.ForceAttemptHTTP2 = true // else a transport whose TLS configuration is given offers HTTP/2 and does not understand it
 	if own.TLSClientConfig == nil {
 		own.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}

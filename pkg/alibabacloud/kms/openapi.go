@@ -165,26 +165,25 @@ func (o *OpenAPI) KeyVersions(ctx context.Context, keyID string) ([]KeyVersion, 
 	var all []KeyVersion
 	for number := 1; ; number++ {
 		q.query = map[string]string{"KeyId": keyID, "PageNumber": strconv.Itoa(number), "PageSize": strconv.Itoa(pageSize)}
-		total, err := ask(ctx, o, at, q, func(body []byte) (int, error) {
-			versions, total, err := decodeVersions(body)
-			if err == nil && len(versions) == 0 && len(all) < total {
-				err = fmt.Errorf("the list of versions ends after %d of %d", len(all), total)
-			}
-			all = append(all, versions...)
-			return total, err
-		})
+		page, err := ask(ctx, o, at, q, func(body []byte) (versionPage, error) { return decodeVersions(body, len(all)) })
 		if err != nil {
 			return nil, err
 		}
-		if len(all) >= total {
+		if all = append(all, page.versions...); len(all) >= page.total {
 			slices.SortStableFunc(all, func(a, b KeyVersion) int { return b.Created.Compare(a.Created) })
 			return all, nil
 		}
 	}
 }
 
-// decodeVersions reads a page of versions, and how many there are in all.
-func decodeVersions(body []byte) ([]KeyVersion, int, error) {
+// versionPage is a page of a key's versions, and how many there are in all.
+type versionPage struct {
+	versions []KeyVersion
+	total    int
+}
+
+// decodeVersions reads the page after the first versions, of which there were so many.
+func decodeVersions(body []byte, before int) (versionPage, error) {
 	var r struct {
 		KeyVersions struct {
 			KeyVersion []struct {
@@ -195,26 +194,29 @@ func decodeVersions(body []byte) ([]KeyVersion, int, error) {
 		TotalCount *int
 	}
 	if err := decode(body, &r); err != nil {
-		return nil, 0, err
+		return versionPage{}, err
 	}
+	list := r.KeyVersions.KeyVersion
 	switch {
 	case r.TotalCount == nil:
-		return nil, 0, errors.New("the reply has no TotalCount")
-	case *r.TotalCount > maxVersions:
-		return nil, 0, fmt.Errorf("the reply's TotalCount of %d versions is more than any key has", *r.TotalCount)
+		return versionPage{}, errors.New("the reply has no TotalCount")
+	case *r.TotalCount > maxVersions || before+len(list) > maxVersions:
+		return versionPage{}, fmt.Errorf("the reply lists more than %d versions, which no key has", maxVersions)
+	case len(list) == 0 && before < *r.TotalCount:
+		return versionPage{}, fmt.Errorf("the list of versions ends after %d of %d", before, *r.TotalCount)
 	}
-	var versions []KeyVersion
-	for _, v := range r.KeyVersions.KeyVersion {
+	page := versionPage{total: *r.TotalCount}
+	for _, v := range list {
 		if v.KeyVersionID == "" {
-			return nil, 0, errors.New("the reply has a version without KeyVersionId")
+			return versionPage{}, errors.New("the reply has a version without KeyVersionId")
 		}
 		created, err := time.Parse(time.RFC3339, v.CreationDate)
 		if err != nil {
-			return nil, 0, fmt.Errorf("the reply's CreationDate of version %s is not a time such as 2006-01-02T15:04:05Z", reply.Text(v.KeyVersionID))
+			return versionPage{}, fmt.Errorf("the reply's CreationDate of version %s is not a time such as 2006-01-02T15:04:05Z", reply.Text(v.KeyVersionID))
 		}
-		versions = append(versions, KeyVersion{ID: v.KeyVersionID, Created: created})
+		page.versions = append(page.versions, KeyVersion{ID: v.KeyVersionID, Created: created})
 	}
-	return versions, *r.TotalCount, nil
+	return page, nil
 }
 
 // newest returns version, or the newest one of a key if that is empty: the calls that use a key want one.

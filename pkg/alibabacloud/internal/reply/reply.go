@@ -28,6 +28,19 @@ var ErrBrokeOff = errors.New("broke off")
 
 // Read returns the body of resp, which must be a JSON object of at most MaxBody bytes. It does not close the body.
 func Read(resp *http.Response) ([]byte, error) {
+	body, err := Bounded(resp)
+	if err != nil {
+		return nil, err
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(body, &object) != nil || object == nil {
+		return nil, Foreign(resp, len(body), ErrNotJSON)
+	}
+	return body, nil
+}
+
+// Bounded returns the body of resp, of whatever kind, of at most MaxBody bytes. It does not close the body.
+func Bounded(resp *http.Response) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody+1))
 	if err != nil {
 		return nil, fmt.Errorf("the reply (%s) %w after %d bytes: %w", resp.Status, ErrBrokeOff, len(body), err)
@@ -35,16 +48,16 @@ func Read(resp *http.Response) ([]byte, error) {
 	if len(body) > MaxBody {
 		return nil, fmt.Errorf("the reply (%s) is %w", resp.Status, ErrTooLarge)
 	}
-	var object map[string]json.RawMessage
-	if json.Unmarshal(body, &object) != nil || object == nil {
-		kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-		if kind == "" {
-			kind = "no content type"
-		}
-		return nil, fmt.Errorf("the reply (%s, %s, %d bytes) is %w; it may come from a proxy on the way instead of the service",
-			resp.Status, Text(kind), len(body), ErrNotJSON)
-	}
 	return body, nil
+}
+
+// Foreign returns the error, wrapping why, of a reply whose body of size bytes is not of the kind that the service answers with.
+func Foreign(resp *http.Response, size int, why error) error {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if kind == "" {
+		kind = "no content type"
+	}
+	return fmt.Errorf("the reply (%s, %s, %d bytes) is %w; it may come from a proxy on the way instead of the service", resp.Status, Text(kind), size, why)
 }
 
 // Text makes text of a service fit for an error or a log: on one line, printable, not too long, and without the secrets,
