@@ -15,6 +15,9 @@ import (
 	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
 	alikms "github.com/alibabacloud-go/kms-20160120/v3/client"
 	"github.com/alibabacloud-go/tea/tea"
+	dkmsopenapi "github.com/aliyun/alibabacloud-dkms-gcs-go-sdk/openapi"
+	dkmsutil "github.com/aliyun/alibabacloud-dkms-gcs-go-sdk/openapi-util"
+	dkms "github.com/aliyun/alibabacloud-dkms-gcs-go-sdk/sdk"
 	"github.com/aliyun/credentials-go/credentials"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	secp256k1ecdsa "github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
@@ -149,5 +152,69 @@ func TestKMSSignatures(t *testing.T) {
 	}
 	if bytes.Equal(cloud.KMSInstanceCA(kstID), cloud.CAPEM()) {
 		t.Error("the instance has no authority of its own")
+	}
+}
+
+// clientKeyClient returns the SDK's client of a dedicated instance's own protocol, with a client key.
+func clientKeyClient(t *testing.T, cloud *emulator.Cloud, file []byte, password string) *dkms.Client {
+	t.Helper()
+	client, err := dkms.NewClient(&dkmsopenapi.Config{
+		Protocol:         tea.String("https"),
+		Endpoint:         tea.String(instanceHost),
+		ClientKeyContent: tea.String(string(file)),
+		Password:         tea.String(password),
+		HttpsProxy:       tea.String(cloud.ProxyURL()),
+		Ca:               tea.String(string(cloud.KMSInstanceCA(kstID))),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// once lets the SDK try a call once.
+var once = &dkmsutil.RuntimeOptions{Autoretry: tea.Bool(false)}
+
+func TestKMSClientKey(t *testing.T) {
+	cloud := start(t, emulator.Options{})
+	if err := cloud.AddKMSInstance(kstID, ""); err != nil {
+		t.Fatal(err)
+	}
+	file, password, err := cloud.KMS().AddClientKey(kstID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := clientKeyClient(t, cloud, file, password)
+	message := []byte("payload")
+	digest := sha256.Sum256(message)
+	for spec, algorithms := range map[string][]string{
+		"RSA_2048": {"", "RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256"},
+		"EC_P256":  {"", "ECDSA_SHA_256"},
+		"EC_P256K": {""},
+	} {
+		id := addKey(t, cloud, kms.KeyOptions{Spec: spec, Instance: kstID, Alias: "alias/" + spec})
+		public, err := client.GetPublicKeyWithOptions(&dkms.GetPublicKeyRequest{KeyId: tea.String(id)}, once)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, algorithm := range algorithms {
+			for messageType, content := range map[string][]byte{"RAW": message, "DIGEST": digest[:]} {
+				request := &dkms.SignRequest{KeyId: tea.String("alias/" + spec), Message: content, MessageType: tea.String(messageType)}
+				if algorithm != "" {
+					request.Algorithm = tea.String(algorithm)
+				}
+				response, err := client.SignWithOptions(request, once)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tea.StringValue(response.KeyId) != id || algorithm != "" && tea.StringValue(response.Algorithm) != algorithm {
+					t.Errorf("%s: %v", spec, response)
+				}
+				checkSignature(t, tea.StringValue(public.PublicKey), tea.StringValue(response.Algorithm), digest[:], response.Signature)
+			}
+		}
+	}
+	if calls := cloud.Calls(); calls[instanceHost+" Sign"] != 12 || calls[instanceHost+" GetPublicKey"] != 3 {
+		t.Errorf("calls %v", calls)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/openapi"
 )
@@ -28,8 +29,11 @@ type secretVersion struct {
 }
 
 // PutSecret adds a version to a secret, and the secret if need be, and returns the version's ID. The version becomes ACSCurrent, the one that was
-// becomes ACSPrevious, and older ones lose their stage. Secrets are in the service's region, and those of its instances serve them.
+// becomes ACSPrevious, and older ones lose their stage. The value is text: PutSecret panics if it is not UTF-8. Secrets are in the service's region, and those of its instances serve them.
 func (s *Service) PutSecret(name, value string) (versionID string) {
+	if !utf8.ValidString(value) {
+		panic("kms: the value of secret " + name + " is not UTF-8")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.o.Now()
@@ -39,10 +43,9 @@ func (s *Service) PutSecret(name, value string) (versionID string) {
 		s.secrets[name] = found
 	}
 	for _, v := range found.versions {
-		switch {
-		case slices.Contains(v.stages, stageCurrent):
+		if slices.Contains(v.stages, stageCurrent) {
 			v.stages = []string{stagePrevious}
-		default:
+		} else {
 			v.stages = nil
 		}
 	}

@@ -2,6 +2,7 @@ package kms
 
 import (
 	"cmp"
+	"crypto/rsa"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -32,11 +33,16 @@ type Options struct {
 type Service struct {
 	o Options
 
-	mu        sync.Mutex
-	instances map[string]*instance // by ID
-	keys      []*key
-	secrets   map[string]*secret
-	denied    []string // actions
+	wrapping  func() (*rsa.PrivateKey, error) // of all import parameters: making keys is slow
+	clientKey func() (*rsa.PrivateKey, error) // of all application access points
+
+	mu           sync.Mutex
+	instances    map[string]*instance // by ID
+	keys         []*key
+	secrets      map[string]*secret
+	denied       []string               // actions
+	accessPoints map[string]accessPoint // by ID, KAAP.…
+	tokens       map[string]importToken // by token
 }
 
 // instance is a dedicated instance.
@@ -48,9 +54,13 @@ type instance struct {
 // New returns a service without instances, keys and secrets.
 func New(o Options) *Service {
 	return &Service{
-		o:         o,
-		instances: map[string]*instance{},
-		secrets:   map[string]*secret{},
+		o:            o,
+		wrapping:     sync.OnceValues(newRSAKey),
+		clientKey:    sync.OnceValues(newRSAKey),
+		instances:    map[string]*instance{},
+		secrets:      map[string]*secret{},
+		accessPoints: map[string]accessPoint{},
+		tokens:       map[string]importToken{},
 	}
 }
 
@@ -110,7 +120,8 @@ func (s *Service) Instance(host string) network.Service {
 	if i == nil || host != id+instanceDomain {
 		return nil
 	}
-	return &dedicated{gateway: s.gateway(scope{i.region, id}, host), authority: i.authority}
+	in := scope{i.region, id}
+	return &dedicated{s.gateway(in, host), &protocol{s, in}, i.authority}
 }
 
 // scope is whose keys and secrets a host serves.
@@ -122,6 +133,7 @@ type scope struct {
 // dedicated is the host of a dedicated instance: both protocols on one port.
 type dedicated struct {
 	gateway   *openapi.Gateway
+	protocol  *protocol
 	authority *network.Authority
 }
 
@@ -130,10 +142,17 @@ func (d *dedicated) Authority() *network.Authority { return d.authority }
 
 // Action returns the action of either protocol.
 func (d *dedicated) Action(r *http.Request) string {
+	if d.protocol.spoken(r) {
+		return d.protocol.Action(r)
+	}
 	return d.gateway.Action(r)
 }
 
 func (d *dedicated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d.protocol.spoken(r) {
+		d.protocol.ServeHTTP(w, r)
+		return
+	}
 	d.gateway.ServeHTTP(w, r)
 }
 
