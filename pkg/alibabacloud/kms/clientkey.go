@@ -242,8 +242,8 @@ func (c *ClientKey) exchange(ctx context.Context, op string, request []byte, fai
 	return nil, false
 }
 
-// request returns a signed request. The signature is over the lines of https://www.alibabacloud.com/help/en/kms/key-management-service/support/request-signatures,
-// in which the header's name has three c's.
+// request returns a signed request. See https://www.alibabacloud.com/help/en/kms/key-management-service/request-signatures-1, according to which
+// the signature follows "TOKEN"; Alibaba Cloud's own SDK sends "Bearer", and so does this. The three c's of the header's name are theirs.
 func (c *ClientKey) request(ctx context.Context, op string, body []byte) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+c.cfg.Endpoint+"/", bytes.NewReader(body))
 	if err != nil {

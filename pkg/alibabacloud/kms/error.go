@@ -55,8 +55,9 @@ type meaning struct {
 	remedy string // {subject}, {identity}, {endpoint} and {op} are filled in
 }
 
-// meanings of the codes that https://www.alibabacloud.com/help/en/kms/key-management-service/developer-reference/common-error-codes-1 (ClientKey)
-// and https://www.alibabacloud.com/help/en/kms/key-management-service/support/error-codes (OpenAPI) list, and those of the gateway before the latter.
+// meanings of the codes that https://help.aliyun.com/document_detail/69008.html (OpenAPI) and
+// https://help.aliyun.com/en/kms/key-management-service/developer-reference/common-error-codes-1 (ClientKey) list, and of those of the gateway before
+// the former.
 var meanings = map[string]meaning{
 	"Forbidden.KeyNotFound":        {ErrNotFound, noKey},
 	"Forbidden.KeyVersionNotFound": {ErrNotFound, "check the key version: ListKeyVersions, or the key's page in the console, lists those of {subject}"},

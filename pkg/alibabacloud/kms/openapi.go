@@ -63,7 +63,7 @@ func NewOpenAPI(cfg Config) (*OpenAPI, error) {
 	return o, nil
 }
 
-// sharedHost is one of https://www.alibabacloud.com/help/en/kms/developer-reference/api-kms-2016-01-20-endpoint.
+// sharedHost is one of https://www.alibabacloud.com/help/en/kms/key-management-service/developer-reference/api-kms-2016-01-20-endpoint.
 func sharedHost(region, network string) string {
 	if network == NetworkVPC {
 		return "kms-vpc." + region + ".aliyuncs.com"

@@ -27,7 +27,7 @@ type SDK struct {
 	used Credential
 }
 
-// NewSDK returns a Source of cfg, whose Type is one of credentials-go's. Types that call a service do so through the proxy
+// NewSDK returns a Source of cfg, whose Type is one of credentials-go's; without a Type it is credentials-go's default chain. Types that call a service do so through the proxy
 // and trust of the environment. Each wait for one ends after timeout. Some types read files right away, so that
 // NewSDK returns their errors; credentials-go names the field.
 func NewSDK(cfg credentials.Config, timeout time.Duration) (*SDK, error) {
@@ -36,7 +36,7 @@ func NewSDK(cfg credentials.Config, timeout time.Duration) (*SDK, error) {
 	}
 	// Halves, as credentials-go adds the two up. Its own defaults exceed what an admission request can wait.
 	cfg.Timeout, cfg.ConnectTimeout = tea.Int(int(timeout.Milliseconds()/2)), tea.Int(int(timeout.Milliseconds()/2))
-	cred, err := credentials.NewCredential(&cfg)
+	cred, err := newCredential(&cfg)
 	if err != nil {
 		return nil, fmt.Errorf("credential type %s: %w", tea.StringValue(cfg.Type), err)
 	}
@@ -65,7 +65,7 @@ func (s *SDK) ask(ctx context.Context) (Credential, error) {
 	s.mu.Unlock()
 	if cred == nil {
 		var err error
-		if cred, err = credentials.NewCredential(&s.cfg); err != nil {
+		if cred, err = newCredential(&s.cfg); err != nil {
 			return Credential{}, err
 		}
 	}
@@ -93,8 +93,21 @@ func (s *SDK) Forget(bad Credential) {
 	}
 }
 
+// newCredential makes the provider of cfg.
+func newCredential(cfg *credentials.Config) (credentials.Credential, error) {
+	if tea.StringValue(cfg.Type) == "" {
+		cfg = nil // which is how credentials-go is told to use its default chain
+	}
+	return credentials.NewCredential(cfg)
+}
+
 // String names the credential type.
-func (s *SDK) String() string { return "configured credential of type " + tea.StringValue(s.cfg.Type) }
+func (s *SDK) String() string {
+	if tea.StringValue(s.cfg.Type) == "" {
+		return "default credential chain"
+	}
+	return "configured credential of type " + tea.StringValue(s.cfg.Type)
+}
 
 // withoutBody replaces the body of a reply at the end of an error of credentials-go by the code, message and request ID in it:
 // the reply of a service that is not what credentials-go expects may hold credentials.

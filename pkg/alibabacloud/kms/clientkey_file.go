@@ -31,7 +31,6 @@ type credential struct {
 
 // parseClientKey reads a client key file (clientKey_*.json) with its password. Errors are *parameter.Error about "clientKey" or "password", and
 // quote nothing of either.
-// See https://www.alibabacloud.com/help/en/kms/key-management-service/user-guide/manage-application-access-points.
 func parseClientKey(file []byte, password string, now time.Time) (*credential, error) {
 	wrong := func(format string, args ...any) error { return parameter.Errorf("clientKey", format, args...) }
 	const instead = "give the file clientKey_*.json that the KMS console brings when an application access point or a client key is created"
