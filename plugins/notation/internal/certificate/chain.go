@@ -2,11 +2,13 @@ package certificate
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -153,13 +155,8 @@ func findLeaf(certs []*x509.Certificate, key crypto.PublicKey, now time.Time) (*
 			leafs = append(leafs, cert)
 		}
 	}
-	if key != nil && len(leafs) > 1 { // the newest of a key's
-		leafs = leafs[:1:1]
-		for _, cert := range certs {
-			if SameKey(cert.PublicKey, key) && preferable(cert, leafs[0], now) {
-				leafs[0] = cert
-			}
-		}
+	if key != nil && len(leafs) > 1 { // certificates of the same key, such as a renewed one and the one before it
+		leafs = []*x509.Certificate{slices.MaxFunc(leafs, func(a, b *x509.Certificate) int { return better(a, b, now) })}
 	}
 	switch {
 	case len(leafs) == 1:
@@ -186,7 +183,7 @@ func findIssuer(certs []*x509.Certificate, cert *x509.Certificate, now time.Time
 				printable.Line(candidate.Subject.String()), err)
 			continue
 		}
-		if best == nil || preferable(candidate, best, now) {
+		if best == nil || betterIssuer(candidate, best, now) > 0 {
 			best = candidate
 		}
 	}
@@ -200,15 +197,21 @@ func findIssuer(certs []*x509.Certificate, cert *x509.Certificate, now time.Time
 		printable.Line(cert.Subject.String()))
 }
 
-// preferable tells whether a is better than b in a chain: valid, a root, valid for longer, in this order.
-func preferable(a, b *x509.Certificate, now time.Time) bool {
-	if va, vb := valid(a, now) == nil, valid(b, now) == nil; va != vb {
-		return va
+// better compares certificates of the same key: one that is valid now is better, then one that is valid for longer.
+func better(a, b *x509.Certificate, now time.Time) int {
+	return cmp.Or(truth(valid(a, now) == nil)-truth(valid(b, now) == nil), a.NotAfter.Compare(b.NotAfter))
+}
+
+// betterIssuer compares certificates of the same authority: a root ends the chain, where a cross-certificate needs yet another issuer.
+func betterIssuer(a, b *x509.Certificate, now time.Time) int {
+	return cmp.Or(truth(valid(a, now) == nil)-truth(valid(b, now) == nil), truth(selfIssued(a))-truth(selfIssued(b)), better(a, b, now))
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
 	}
-	if ra, rb := selfIssued(a), selfIssued(b); ra != rb {
-		return a.IsCA == ra // a self-signed leaf is no reason to forget the authority
-	}
-	return a.NotAfter.After(b.NotAfter)
+	return 0
 }
 
 func selfIssued(cert *x509.Certificate) bool { return bytes.Equal(cert.RawSubject, cert.RawIssuer) }

@@ -36,7 +36,7 @@ func (s *Settings) named(err error) error {
 	}
 	names := map[string]string{
 		"endpoint": s.endpointFrom, "region": s.regionFrom, "network": Key(keyNetwork),
-		"caBundle": EnvCAFile, "key": EnvClientKeyFile, "password": EnvPassword,
+		"caBundle": EnvCAFile, "clientKey": EnvClientKeyFile, "password": EnvPassword,
 	}
 	if name := names[mistake.Field]; name != "" {
 		return &Error{Name: name, Err: mistake.Err}

@@ -1,0 +1,177 @@
+package certificate
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/wholefile"
+)
+
+// FileName is that of the certificate of signatures, as Alibaba Cloud's own plugin names it.
+const FileName = "signer.crt"
+
+const (
+	lockName = "." + FileName + ".lock"
+	// maxKept limits how many certificates of other keys are looked through. A directory that several keys share has a few.
+	maxKept = 100
+)
+
+// Folder is the path of the directory that FileName is in. Beside it are the certificates that it held before, as signer-<serial number>.crt:
+// they may be trust anchors, and keys that share the directory find theirs again.
+type Folder string
+
+// Path is that of the certificate.
+func (f Folder) Path() string { return filepath.Join(string(f), FileName) }
+
+// Current returns the certificate that is there, if it can be used now. Which key it is for is not known before a signature proves it.
+func (f Folder) Current(now time.Time) (Chain, error) {
+	chain, err := Read(f.Path())
+	if err != nil {
+		return Chain{}, err
+	}
+	return chain, usable(chain.Certificates, now)
+}
+
+// Need is what ForKey is to find or make a certificate for.
+type Need struct {
+	Key    crypto.PublicKey
+	Origin Origin // of Key, to be written down with the certificate
+	Now    time.Time
+	Create func() (*x509.Certificate, error)
+}
+
+// ForKey returns the certificate of a key: the one that is there, or one that was there before and can still be used, or a new one. It is
+// FileName then, and what that held is kept. The note says what verifiers must be told of, and is empty if nothing changed for them. Of
+// several processes, one makes the certificate, and the others use it.
+func (f Folder) ForKey(ctx context.Context, need Need) (chain Chain, note string, err error) {
+	unlock, err := lock(ctx, filepath.Join(string(f), lockName))
+	if err != nil {
+		return Chain{}, "", err
+	}
+	defer unlock()
+	before, err := wholefile.Read(f.Path())
+	absent := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !absent {
+		return Chain{}, "", err
+	}
+	var old Chain
+	if !absent {
+		if old, err = Parse(before); err != nil {
+			return Chain{}, "", fmt.Errorf("%s holds no certificate, so move it away: %w", f.Path(), err)
+		}
+	}
+	chain, unfit := fit(old, need)
+	if unfit == nil {
+		if chain.Origin == need.Origin {
+			return chain, "", nil
+		}
+		chain.Origin = need.Origin // so that the next signature needs no look-up
+		return chain, "", wholefile.Write(f.Path(), chain.Encode(), 0o644)
+	}
+	chain, found := f.kept(need)
+	if !found {
+		cert, err := need.Create()
+		if err != nil {
+			return Chain{}, "", err
+		}
+		chain = Chain{Certificates: []*x509.Certificate{cert}, Origin: need.Origin}
+		note = fmt.Sprintf("%s is a new certificate, serial number %s: verifiers need it as a trust anchor", f.Path(), Serial(cert))
+	}
+	if !absent {
+		aside := f.aside(old)
+		if err := wholefile.Write(aside, before, 0o644); err != nil {
+			return Chain{}, "", err
+		}
+		if note != "" {
+			note += fmt.Sprintf("; the former one is kept as %s (%v)", aside, unfit)
+		}
+	}
+	return chain, note, wholefile.Write(f.Path(), chain.Encode(), 0o644)
+}
+
+func (f Folder) aside(chain Chain) string {
+	return filepath.Join(string(f), "signer-"+Serial(chain.Leaf())+".crt")
+}
+
+// kept returns a certificate for the key that was FileName before.
+func (f Folder) kept(need Need) (Chain, bool) {
+	entries, err := os.ReadDir(string(f))
+	if err != nil {
+		return Chain{}, false
+	}
+	looked := 0
+	for _, entry := range entries {
+		if matched, _ := filepath.Match("signer-*.crt", entry.Name()); !matched {
+			continue
+		}
+		if looked++; looked > maxKept {
+			break
+		}
+		chain, err := Read(filepath.Join(string(f), entry.Name()))
+		if err != nil {
+			continue // not one of this plugin's
+		}
+		if chain, err = fit(chain, need); err == nil {
+			chain.Origin = need.Origin
+			return chain, true
+		}
+	}
+	return Chain{}, false
+}
+
+// fit returns the chain in order if it can be used with the key now, or why not.
+func fit(chain Chain, need Need) (Chain, error) {
+	if len(chain.Certificates) == 0 {
+		return chain, fs.ErrNotExist
+	}
+	ordered, err := Order(chain.Certificates, need.Key, need.Now)
+	if err != nil {
+		return chain, err
+	}
+	chain.Certificates = ordered
+	return chain, usable(ordered, need.Now)
+}
+
+func usable(chain []*x509.Certificate, now time.Time) error {
+	if err := Check(chain, now); err != nil {
+		return err
+	}
+	if left := chain[0].NotAfter.Sub(now); left < renewBefore {
+		return fmt.Errorf("the certificate of %q ends in less than a day, on %s", printable.Line(chain[0].Subject.String()), chain[0].NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// lock waits until no other process holds the lock of the file at path.
+func lock(ctx context.Context, path string) (unlock func(), err error) {
+	type held struct {
+		unlock func()
+		err    error
+	}
+	done := make(chan held, 1)
+	go func() {
+		unlock, err := lockedfile.MutexAt(path).Lock()
+		done <- held{unlock, err}
+	}()
+	select {
+	case h := <-done:
+		return h.unlock, h.err
+	case <-ctx.Done():
+		go func() {
+			if h := <-done; h.err == nil {
+				h.unlock()
+			}
+		}()
+		return nil, fmt.Errorf("waiting for another signature, which holds %s: %w", path, ctx.Err())
+	}
+}
