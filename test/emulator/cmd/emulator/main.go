@@ -101,7 +101,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return err
 		}
 	}
-	explain(stdout, cloud, s.instances)
+	dir, err := os.MkdirTemp("", "emulator-kms-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	access, err := addKMS(cloud, dir)
+	if err != nil {
+		return err
+	}
+	explain(stdout, cloud, s, access)
 	renew := time.NewTicker(tokenRenewal)
 	defer renew.Stop()
 	for {
@@ -114,14 +123,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 }
 
-// explain writes lines for a shell: what a pod has in its environment, and in comments how to push.
-func explain(w io.Writer, cloud *emulator.Cloud, instances []emulator.Instance) {
+// explain writes lines for a shell: what a pod and the Notation plugin have in their environment, and in comments how to push.
+func explain(w io.Writer, cloud *emulator.Cloud, s settings, access keyAccess) {
 	fmt.Fprintln(w, "# Alibaba Cloud on loopback, until this command ends. A program with this environment is a pod in it:")
 	for _, entry := range cloud.PodEnv() {
 		name, value, _ := strings.Cut(entry, "=")
 		fmt.Fprintf(w, "export %s=%s\n", name, quote(value))
 	}
-	for _, i := range instances {
+	access.explain(w, s.options.Region)
+	for _, i := range s.instances {
 		user, password := cloud.OwnerPassword(i.ID)
 		fmt.Fprintf(w, "\n# Instance %s, %s. To push and sign as its owner (docker, notation and others log in alike):\n", i.Name, i.ID)
 		fmt.Fprintf(w, "#   oras login %s -u %s -p %s\n", i.Hosts()[0], quote(user), quote(password))

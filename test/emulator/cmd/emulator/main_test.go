@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alibabacloud-go/tea/tea"
+	dkmsopenapi "github.com/aliyun/alibabacloud-dkms-gcs-go-sdk/openapi"
+	dkms "github.com/aliyun/alibabacloud-dkms-gcs-go-sdk/sdk"
 	"go.uber.org/goleak"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
@@ -97,6 +100,22 @@ func TestRun(t *testing.T) {
 	}
 	if want := []string{"demo-registry.cn-hangzhou.cr.aliyuncs.com", "old-registry.cn-hangzhou.cr.aliyuncs.com"}; !slices.Equal(pushes, want) {
 		t.Errorf("pushes are explained for %v, want %v", pushes, want)
+	}
+	for _, alias := range []string{"alias/rsa", "alias/ec"} {
+		keys, err := dkms.NewClient(&dkmsopenapi.Config{
+			Protocol:      tea.String("https"),
+			Endpoint:      tea.String(env["ALIBABA_CLOUD_KMS_INSTANCE_ENDPOINT"]),
+			ClientKeyFile: tea.String(env["ALIBABA_CLOUD_KMS_CLIENTKEY_FILEPATH"]),
+			Password:      tea.String(env["ALIBABA_CLOUD_KMS_PASSWORD"]),
+			CaFilePath:    tea.String(env["ALIBABA_CLOUD_KMS_CA_FILEPATH"]),
+			HttpsProxy:    tea.String(env["HTTPS_PROXY"]),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := keys.Sign(&dkms.SignRequest{KeyId: tea.String(alias), Message: []byte("payload"), MessageType: tea.String("RAW")}); err != nil {
+			t.Errorf("signing with %s: %v", alias, err)
+		}
 	}
 	ca, err := os.ReadFile(env["SSL_CERT_FILE"])
 	if err != nil {
