@@ -26,6 +26,6 @@ the same --plugin-config as notation sign.`,
 		Args:              cobra.NoArgs,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newKey())
+	root.AddCommand(newCertificate(), newKey(), newDoctor())
 	return root
 }

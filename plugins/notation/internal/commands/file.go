@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 )
 
 // readFile reads a file of at most limit bytes. It makes no copies of them: they may be a private key.
@@ -39,23 +38,4 @@ func checkNew(path string, replace bool) error {
 		return fmt.Errorf("%s exists; choose another --output, or --force to replace it", path)
 	}
 	return nil
-}
-
-// writeFile makes a file at once: nobody ever sees half of it.
-func writeFile(path string, data []byte, mode fs.FileMode) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(file.Name())
-		}
-	}()
-	_, err = file.Write(data)
-	err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/keyimport"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/wholefile"
 )
 
 func newKey() *cobra.Command {
@@ -67,7 +68,7 @@ func (o keyImport) run(cmd *cobra.Command) error {
 		return err
 	}
 	// It is encrypted, but nobody else's business.
-	if err := writeFile(o.output, material, 0o600); err != nil {
+	if err := wholefile.Write(o.output, material, 0o600); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), `Wrote %s: the %s key of %s, encrypted for KMS.
