@@ -150,7 +150,8 @@ func (k keyEntry) check(field string, before []keyEntry) (keyEntry, error) {
 		case k == other:
 			return k, parameter.Errorf(field, "is the same as %s", indexed("keys", i))
 		case k.KeyID == other.KeyID && (k.KeyVersionID == "" || other.KeyVersionID == ""):
-			return k, parameter.Errorf(field, "is of the same key as %s, and one of the two names all versions: name all, or each with its keyVersionId", indexed("keys", i))
+			return k, parameter.Errorf(field, "is of the same key as %s, and one of the two names all versions: name all, or each with its keyVersionId",
+				indexed("keys", i))
 		}
 	}
 	return k, nil

@@ -140,13 +140,19 @@ func (es entries[V]) reasons() []error {
 	return errs
 }
 
+// maxJoined bounds the errors in one text. When so many entries fail, the reason is mostly the same; the status has each.
+const maxJoined = 5
+
 // joined returns errs as one error of one line; nil if there are none.
 func joined(errs []error) error {
 	var all error
-	for _, err := range errs {
-		if all == nil {
+	for i, err := range errs {
+		switch i {
+		case 0:
 			all = err
-		} else {
+		case maxJoined:
+			return fmt.Errorf("%w; and %d more", all, len(errs)-maxJoined)
+		default:
 			all = fmt.Errorf("%w; %w", all, err)
 		}
 	}

@@ -49,7 +49,8 @@ func readKey(ctx context.Context, client kms.Client, k keyEntry) ([]version[cryp
 	case len(wanted) == 0:
 		return nil, fmt.Errorf("%w: key %s has no version; import its key material", kms.ErrUnusable, k.KeyID)
 	case len(wanted) > maxVersions:
-		return nil, fmt.Errorf("key %s has %d versions, more than the %d that are read; name those to be trusted with keyVersionId", k.KeyID, len(wanted), maxVersions)
+		return nil, fmt.Errorf("key %s has %d versions, more than the %d that are read; name those to be trusted with keyVersionId",
+			k.KeyID, len(wanted), maxVersions)
 	}
 	var versions []version[crypto.PublicKey]
 	for _, w := range wanted {
@@ -69,9 +70,11 @@ func readKey(ctx context.Context, client kms.Client, k keyEntry) ([]version[cryp
 	return versions, nil
 }
 
-// checkKey returns a definitive error if signatures of the key cannot be verified, or are not to be.
+// checkKey returns an error, a definitive one if KMS tells so, if signatures of the key cannot be verified, or are not to be.
 func checkKey(key kms.Key) error {
 	switch {
+	case key.State == "" || key.Usage == "":
+		return fmt.Errorf("KMS did not tell both state and usage of key %s", key.ID)
 	case key.State != stateEnabled:
 		return fmt.Errorf("%w: key %s is in state %s; enable it in the KMS console, or take it out of the configuration", kms.ErrUnusable, key.ID, key.State)
 	case key.Usage != usageSigning:
