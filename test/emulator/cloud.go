@@ -117,7 +117,7 @@ func (c *Cloud) Close() error {
 // and counts the attempts: nothing leaves the machine.
 func (c *Cloud) ProxyURL() string { return c.network.ProxyURL() }
 
-// CAPEM returns the certificate of the cloud's own certificate authority.
+// CAPEM returns the certificate of the cloud's own certificate authority, which all hosts but those of KMS instances are verified with.
 func (c *Cloud) CAPEM() []byte { return c.network.CAPEM() }
 
 // CAFile returns the path of a file with CAPEM.
@@ -141,7 +141,7 @@ func (c *Cloud) Endpoint(host string) *Endpoint {
 
 // Calls returns the number of requests by "host action", attempts to reach unknown hosts included (as "host CONNECT").
 //
-// Actions are those of the API ("GetAuthorizationToken"), "GET token" of the token service, and of registries the method with
+// Actions are those of the API ("GetAuthorizationToken", or "Sign" of a KMS client key), "GET token" of the token service, and of registries the method with
 // manifests, blobs, uploads, tags, referrers, catalog or base (which is /v2/).
 func (c *Cloud) Calls() map[string]int { return c.network.Calls() }
 

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"net/http"
+	"sync"
 	"testing"
 
 	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
@@ -217,4 +218,40 @@ func TestKMSClientKey(t *testing.T) {
 	if calls := cloud.Calls(); calls[instanceHost+" Sign"] != 12 || calls[instanceHost+" GetPublicKey"] != 3 {
 		t.Errorf("calls %v", calls)
 	}
+}
+
+// TestKMSConcurrently lets the race detector see calls, changes of keys and changes of secrets at the same time.
+func TestKMSConcurrently(t *testing.T) {
+	cloud := start(t, emulator.Options{})
+	if err := cloud.AddKMSInstance(kstID, ""); err != nil {
+		t.Fatal(err)
+	}
+	id := addKey(t, cloud, kms.KeyOptions{Spec: "EC_P256", Instance: kstID})
+	file, password, err := cloud.KMS().AddClientKey(kstID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, instance := kmsClient(t, cloud, kmsHost, accessKey(t, cloud)), clientKeyClient(t, cloud, file, password)
+	var running sync.WaitGroup
+	for range 4 {
+		running.Go(func() {
+			cloud.KMS().PutSecret("signer", "value")
+			if _, err := cloud.KMS().AddKeyVersion(id); err != nil {
+				t.Error(err)
+			}
+			cloud.KMS().SetKeyState(id, kms.Enabled)
+		})
+		running.Go(func() {
+			if _, err := shared.ListKeyVersions(&alikms.ListKeyVersionsRequest{KeyId: tea.String(id)}); err != nil {
+				t.Error(err)
+			}
+		})
+		running.Go(func() {
+			request := &dkms.SignRequest{KeyId: tea.String(id), Message: []byte("payload"), MessageType: tea.String("RAW")}
+			if _, err := instance.SignWithOptions(request, once); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	running.Wait()
 }

@@ -21,7 +21,7 @@ const (
 )
 
 // API returns the OpenAPI as it answers at a shared gateway of a region.
-// See https://www.alibabacloud.com/help/en/kms/key-management-service/developer-reference/api-kms-2016-01-20-overview.
+// See https://www.alibabacloud.com/help/en/kms/developer-reference/api-kms-2016-01-20-asymmetricsign.
 func (s *Service) API(region, host string) *openapi.Gateway {
 	return s.gateway(scope{region: region}, host)
 }

@@ -46,7 +46,6 @@ func (s *Service) ImportParameters(keyID string) (wrappingKeyPEM []byte, token s
 
 // ImportKeyMaterial gives a key that waits for it its material, in Base64: an AES-256 key, encrypted with the wrapping key by RSAES-OAEP (SHA-256
 // for both hashes), and the private key in PKCS #8, encrypted with the AES key in ECB mode with PKCS #7 padding. Errors say which step failed.
-// See https://www.alibabacloud.com/help/en/kms/key-management-service/user-guide/import-key-material-into-an-asymmetric-key.
 func (s *Service) ImportKeyMaterial(keyID, material, token string) error {
 	wrapping, err := s.wrapping()
 	if err != nil {

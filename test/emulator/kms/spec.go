@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	secp256k1ecdsa "github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
@@ -30,7 +29,8 @@ const (
 type spec struct {
 	algorithms []string // of signatures, the default first; none of symmetric keys
 	generate   func() (crypto.Signer, error)
-	bits       int // of an RSA modulus
+	bits       int            // of an RSA modulus
+	curve      elliptic.Curve // of EC keys on curves that Go knows
 }
 
 // specs are those that keys are made of. See https://www.alibabacloud.com/help/en/kms/key-management-service/support/key-types-and-specifications.
@@ -38,7 +38,7 @@ var specs = map[string]spec{
 	"RSA_2048":       rsaSpec(2048),
 	"RSA_3072":       rsaSpec(3072),
 	"RSA_4096":       rsaSpec(4096),
-	"EC_P256":        {algorithms: []string{ecDSA}, generate: newP256},
+	"EC_P256":        {algorithms: []string{ecDSA}, generate: newP256, curve: elliptic.P256()},
 	"EC_P256K":       {algorithms: []string{ecDSA}, generate: newSecp256k1},
 	"EC_SM2":         {algorithms: []string{sm2DSA}, generate: newSM2},
 	"Aliyun_AES_256": {generate: func() (crypto.Signer, error) { return nil, nil }},
@@ -65,7 +65,7 @@ func (s spec) fits(material crypto.Signer) error {
 		}
 		return fmt.Errorf("the material is an RSA key of %d bits", public.N.BitLen())
 	case *ecdsa.PublicKey:
-		if s.bits == 0 && slices.Contains(s.algorithms, ecDSA) && public.Curve == elliptic.P256() {
+		if s.curve == public.Curve {
 			return nil
 		}
 		return fmt.Errorf("the material is a key on curve %s", public.Curve.Params().Name)
