@@ -121,7 +121,7 @@ func TestManyFailuresAreCounted(t *testing.T) {
 func TestHangs(t *testing.T) {
 	cloud := startCloud(t)
 	v := cloud.KMS().PutSecret("signer", root(t, "root").PEM())
-	p, _ := newProvider(t, cloud, `{"certificates": [{"secretName": "signer"}], "timeout": "300ms"}`)
+	p, _ := newProvider(t, cloud, `{"certificates": [{"secretName": "signer"}], "timeout": "1s"}`)
 	good(t, p)
 	reached := make(chan struct{})
 	var once sync.Once
