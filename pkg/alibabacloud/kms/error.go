@@ -80,10 +80,9 @@ var meanings = map[string]meaning{
 	"Forbidden.InDebt":            {ErrDenied, "the account of {identity} has an overdue bill: pay it"},
 	"InvalidAccessKeyId.NotFound": {ErrDenied, "the access key or session of {identity} is not known there any more: check that the role or key still exists"},
 	"MissingSecurityToken":        {ErrDenied, "the access key is one of an STS session: give its security token, too"},
-	"SignatureNotMatch": {ErrDenied, "the client key and {endpoint} must be of the same KMS instance, and the client key not deleted or expired: " +
-		"check both on the page of the application access point"},
-	"SignatureDoesNotMatch": {ErrDenied, "check the access key's secret, and that no proxy changes requests on the way"},
-	"IncompleteSignature":   {ErrDenied, "check the access key's secret, and that no proxy changes requests on the way"},
+	"SignatureNotMatch":           {ErrDenied, noClientKey},
+	"SignatureDoesNotMatch":       {ErrDenied, "check the access key's secret, and that no proxy changes requests on the way"},
+	"IncompleteSignature":         {ErrDenied, "check the access key's secret, and that no proxy changes requests on the way"},
 
 	"UnsupportedOperation": {ErrUnsupported, "check that {subject} is an asymmetric key for SIGN/VERIFY whose spec has this algorithm"},
 	"InvalidApiName":       {ErrUnsupported, "{endpoint} does not offer this: check that it is the endpoint of a dedicated KMS instance"},
@@ -102,6 +101,8 @@ const (
 	noSecret = "check the name, the version and the stage of the secret, and that it is in the region and the instance of {endpoint}"
 	noRight  = "{identity} needs a RAM policy that allows kms:{op} on {subject}, and a key policy, where there is one, must not exclude it; for a key of a " +
 		"dedicated instance at the shared gateway, Internet access to its keys must be switched on"
+	noClientKey = "the client key and {endpoint} must be of the same KMS instance, and the client key not deleted or expired: check both on the page of the " +
+		"application access point"
 	skewed = "the clock here and the service's differ by more than 15 minutes: check NTP"
 )
 
@@ -109,8 +110,11 @@ const (
 func (e *Error) Remedy() string {
 	if m, known := meanings[e.Code]; known {
 		remedy := m.remedy
-		if e.accessPoint && remedy == noRight {
+		switch {
+		case e.accessPoint && remedy == noRight:
 			remedy = "the permission policy of the application access point of {identity} must allow {subject}"
+		case e.accessPoint && m.about == ErrDenied:
+			remedy = noClientKey
 		}
 		return strings.NewReplacer("{subject}", e.Subject, "{identity}", e.Identity, "{endpoint}", e.Endpoint, "{op}", e.Op).Replace(remedy)
 	}
