@@ -27,7 +27,7 @@ var rules = []rule{
 	{"pkg/alibabacloud/", []string{"internal/"}, []string{"github.com/ratify-project/", "k8s.io/", "sigs.k8s.io/", "oras.land/"}},
 	{"pkg/authprovider/k8secrets", []string{"internal/", "pkg/authprovider"}, nil},
 	{"pkg/authprovider", []string{"internal/", "pkg/alibabacloud/"}, []string{"k8s.io/", "sigs.k8s.io/"}},
-	{"pkg/keymanagementprovider/", []string{"internal/", "pkg/alibabacloud/kms"}, nil},
+	{"pkg/keymanagementprovider/", []string{"internal/", "pkg/alibabacloud/"}, nil},
 	{"pkg/referrerstore", []string{"internal/", "pkg/authprovider"}, nil},
 	{"pkg/verifier/", []string{"internal/"}, []string{"k8s.io/", "sigs.k8s.io/"}},
 	{"pkg/verification", []string{"internal/"}, []string{"k8s.io/", "sigs.k8s.io/", "oras.land/", "github.com/notaryproject/"}},

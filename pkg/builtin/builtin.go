@@ -22,6 +22,7 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/keymanagementprovider/alibabacloudkms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/keymanagementprovider/azurekeyvault"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/keymanagementprovider/inline"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore"
@@ -81,6 +82,13 @@ func Factories(o Options) config.Factories {
 		KeyManagementProviders: map[string]config.KeyManagementProviderFactory{
 			"inline": func(c kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error) {
 				return inline.New(c, time.Now)
+			},
+			alibabacloudkms.Type: func(c kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error) {
+				provider, err := alibabacloudkms.New(c, alibabacloudkms.Options{Transport: o.Transport, Log: o.Log, OnRequest: o.Metrics.CloudRequest})
+				if err != nil {
+					return nil, err
+				}
+				return provider, nil
 			},
 			azurekeyvault.Type: func(c kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error) {
 				provider, err := azurekeyvault.New(c)
