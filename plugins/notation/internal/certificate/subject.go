@@ -22,6 +22,9 @@ func ParseSubject(text string) (pkix.Name, error) {
 	if strings.Contains(text, "=#") {
 		return pkix.Name{}, errors.New(`values in hexadecimal ("=#…") are not supported by trust policies`)
 	}
+	if !utf8.ValidString(text) {
+		return pkix.Name{}, fmt.Errorf("%q is not UTF-8", text)
+	}
 	dn, err := ldap.ParseDN(text)
 	if err != nil {
 		return pkix.Name{}, fmt.Errorf("%q is no distinguished name such as C=CN,ST=Zhejiang,O=Example,CN=signer: %w", text, err)
@@ -74,8 +77,8 @@ func set(subject *pkix.Name, kind, value string) error {
 	default:
 		return fmt.Errorf("the attribute %q is unknown; known are C, ST, L, O, OU and CN", kind)
 	}
-	if n := utf8.RuneCountInString(value); n == 0 || n > longest || !utf8.ValidString(value) {
-		return fmt.Errorf("%s must have 1 to %d characters of UTF-8", kind, longest)
+	if n := utf8.RuneCountInString(value); n == 0 || n > longest {
+		return fmt.Errorf("%s must have 1 to %d characters", kind, longest)
 	}
 	return nil
 }
