@@ -120,7 +120,7 @@ func keysOf(ctx context.Context, field string, in keyParameters, o Options) ([]n
 	var names []string
 	for at, public := range held {
 		names = append(names, strings.TrimSuffix(at.Name+" "+at.Version, " "))
-		if in.Name != "" && at != (keymanagementprovider.KMPMapKey{Name: in.Name, Version: in.Version}) {
+		if in.Name != "" && (at.Name != in.Name || in.Version != "" && at.Version != in.Version) {
 			continue
 		}
 		key, err := namedKeyOf(Key{in.Provider, at.Name, at.Version}, public)
