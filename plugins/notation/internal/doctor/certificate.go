@@ -2,13 +2,14 @@ package doctor
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"io/fs"
 	"os"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/certificate"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/settings"
 )
 
 // certificate checks the certificate that signatures come with, as far as possible without the key.
@@ -25,16 +26,15 @@ func (d *doctor) certificate(ctx context.Context) {
 		d.line(fail, "certificate", "%v", err)
 		return
 	}
-	remedy := "give " + from + " the certificate that an authority issued for the key, and those of its issuers up to the root"
+	remedy := "give " + from + " a certificate for this key, and those of its issuers up to the root"
 	if folder {
-		remedy = "the next signature comes with another certificate, which verifiers must be given as a trust anchor; to keep this one, set output_cert_dir to another directory"
+		remedy = "the next signature will come with another certificate, which verifiers must be given as a trust anchor"
 	}
-	var ordered = chain.Certificates
+	var key crypto.PublicKey
 	if d.signer != nil {
-		ordered, err = certificate.Order(chain.Certificates, d.signer.Public(), d.now)
-	} else {
-		ordered, err = certificate.Order(chain.Certificates, nil, d.now)
+		key = d.signer.Public()
 	}
+	ordered, err := certificate.Order(chain.Certificates, key, d.now)
 	if err == nil {
 		err = certificate.Check(ordered, d.now)
 	}
@@ -42,17 +42,17 @@ func (d *doctor) certificate(ctx context.Context) {
 		d.line(fail, "certificate", "%s: %v; %s", from, err, remedy)
 		return
 	}
-	belongs := "belongs to the key"
-	if d.signer == nil {
-		belongs = "whose key it is was not checked"
-	}
-	leaf := ordered[0]
-	days := int(leaf.NotAfter.Sub(d.now).Hours() / 24)
 	if soon := certificate.EndsSoon(ordered, d.now); soon != "" {
 		d.line(warn, "certificate", "%s: %s; make or request the next one now, and give it to verifiers before you sign with it", from, soon)
 		return
 	}
-	d.line(ok, "certificate", "%s: %s, serial number %s, %s, %d days left", from, printable.Line(leaf.Subject.String()), certificate.Serial(leaf), belongs, days)
+	belongs := "belongs to the key"
+	if key == nil {
+		belongs = "whether it belongs to the key was not checked"
+	}
+	leaf := ordered[0]
+	d.line(ok, "certificate", "%s: %s, serial number %s, %d days left; %s", from, leaf.Subject, certificate.Serial(leaf),
+		int(leaf.NotAfter.Sub(d.now).Hours()/24), belongs)
 }
 
 // chain reads the certificates. An empty from says that a line has been printed.
@@ -80,14 +80,21 @@ func (d *doctor) chain(ctx context.Context) (from string, chain certificate.Chai
 // folder checks that the first signature can put its certificate where it should be.
 func (d *doctor) folder() {
 	probe, err := os.CreateTemp(d.settings.OutputCertDir, ".doctor-*")
-	if err != nil {
-		d.line(fail, "certificate", "%v; set output_cert_dir to a directory that can be written to", err)
-		return
+	if err == nil {
+		err = errors.Join(probe.Close(), os.Remove(probe.Name()))
 	}
-	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
 	if err != nil {
-		d.line(fail, "certificate", "%v", err)
+		d.line(fail, "certificate", "there is none yet, and it cannot be put into %s: %v; set %s to a directory that can be written to",
+			d.settings.OutputCertDir, cause(err), settings.Key("output_cert_dir"))
 		return
 	}
 	d.line(ok, "certificate", "none yet in %s; the first signature makes one, which verifiers then need as a trust anchor", d.settings.OutputCertDir)
+}
+
+// cause is why a file could not be written, without its name, which is a random one.
+func cause(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err
+	}
+	return err
 }

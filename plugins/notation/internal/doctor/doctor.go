@@ -9,16 +9,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/identity"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/settings"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/wholefile"
 )
+
+// warnBefore leaves time to have another client key made.
+const warnBefore = 30 * 24 * time.Hour
 
 // ErrFound is wrapped by the error of Run if a check failed.
 var ErrFound = errors.New("not all is well")
@@ -42,7 +47,7 @@ type doctor struct {
 	settings *settings.Settings
 	client   kms.Client
 	reached  bool        // whether all hosts answer
-	signer   *kms.Signer // nil as long as the key is not known
+	signer   *kms.Signer // of the key; nil if it cannot make Notation signatures
 }
 
 func (d *doctor) run(ctx context.Context, pluginConfig map[string]string) {
@@ -52,7 +57,7 @@ func (d *doctor) run(ctx context.Context, pluginConfig map[string]string) {
 		}
 		return
 	}
-	d.credentials()
+	d.credentials(ctx)
 	d.endpoints(ctx)
 	switch {
 	case d.keyID == "":
@@ -95,14 +100,41 @@ func about(name string) bool {
 		slices.Contains([]string{"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"}, strings.ToUpper(name))
 }
 
-func (d *doctor) credentials() {
+// credentials checks that there are some, which for RAM identities may take a call of STS.
+func (d *doctor) credentials(ctx context.Context) {
 	client, err := d.settings.Client()
 	if err != nil {
 		d.line(fail, "credentials", "%v", err)
 		return
 	}
+	key, is := client.(*kms.ClientKey)
+	if !is {
+		whose, err := d.identity(ctx)
+		if err != nil {
+			d.line(fail, "credentials", "%v", err)
+			return
+		}
+		d.client = client
+		d.line(ok, "credentials", "%s", whose)
+		return
+	}
 	d.client = client
-	d.line(ok, "credentials", "%s: %s", d.settings.CredentialType, client)
+	if key.Expires().Sub(d.now) < warnBefore {
+		d.line(warn, "credentials", "%s ends on %s; have another one made at the application access point in the KMS console", key, key.Expires().UTC().Format(time.RFC3339))
+		return
+	}
+	d.line(ok, "credentials", "%s, valid until %s", key, key.Expires().UTC().Format(time.RFC3339))
+}
+
+// identity gets credentials as the client does, and tells whose they are.
+func (d *doctor) identity(ctx context.Context) (string, error) {
+	s := d.settings
+	source, err := identity.Chain(s.CredentialType, identity.Config{Region: s.Region, VPC: s.Network == kms.NetworkVPC, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return "", err
+	}
+	_, err = source.Credential(ctx)
+	return source.String(), err
 }
 
 // endpoints checks that the hosts are reached, and their clocks.
@@ -127,7 +159,7 @@ func (d *doctor) probe(ctx context.Context, host string) (date time.Time, verifi
 	var ca []byte
 	verified = "the system's authorities"
 	if path := os.Getenv(settings.EnvCAFile); path != "" && !strings.HasPrefix(host, sharedPrefix) && !strings.HasPrefix(host, sharedVPCPrefix) {
-		verified = "that in " + settings.EnvCAFile
+		verified = settings.EnvCAFile
 		if ca, err = wholefile.Read(path); err != nil {
 			return time.Time{}, "", fmt.Errorf("%s: %s: %w", host, settings.EnvCAFile, err)
 		}
@@ -142,10 +174,10 @@ func (d *doctor) clock(theirs time.Time) {
 	case theirs.IsZero():
 		d.line(skip, "clock", "no host told the time")
 	case ahead.Abs() > maxSkew:
-		d.line(fail, "clock", "this machine's is off by %s: KMS says %s; set it by NTP, as KMS refuses requests and verifiers certificates of another time",
+		d.line(fail, "clock", "this machine's is off by %s: KMS says %s; set it by NTP, or KMS will refuse requests, and verifiers certificates",
 			ahead.Abs(), theirs.UTC().Format(time.RFC3339))
 	default:
-		d.line(ok, "clock", "within %s of that of KMS", maxSkew)
+		d.line(ok, "clock", "agrees with that of KMS")
 	}
 }
 
@@ -174,54 +206,60 @@ func (d *doctor) hosts() []string {
 
 // key checks that the key is one that can sign, and that it does.
 func (d *doctor) key(ctx context.Context) {
-	d.described(ctx)
+	if !d.described(ctx) {
+		d.line(skip, "public key", "the key cannot be used")
+		d.line(skip, "signature", "the key cannot be used")
+		return
+	}
 	signer, err := kms.NewSigner(ctx, d.client, d.keyID, d.settings.KeyVersion)
+	if err == nil {
+		_, err = signer.PublicKey().Spec.NotationAlgorithm()
+	}
 	if err != nil {
 		d.line(fail, "public key", "%v", err)
-		d.line(skip, "signature", "the public key is not known")
+		d.line(skip, "signature", "there is no public key to verify it with")
 		return
 	}
 	d.signer = signer
-	public := signer.PublicKey()
-	if _, err := public.Spec.NotationAlgorithm(); err != nil {
-		d.line(fail, "public key", "%v", err)
-		d.line(skip, "signature", "Notation has none by such a key")
-		return
+	version := "the newest version"
+	if v := signer.PublicKey().Version; v != "" {
+		version = "version " + v
 	}
-	version := "version " + public.Version
-	if public.Version == "" {
-		version = "newest version"
-	}
-	d.line(ok, "public key", "%s, %s", public.Spec, version)
-	d.signature(ctx, signer)
+	d.line(ok, "public key", "%s, %s", signer.PublicKey().Spec, version)
+	d.signature(ctx)
 }
 
-// described checks what KMS tells of the key.
-func (d *doctor) described(ctx context.Context) {
+// described checks what KMS tells of the key. It returns whether signing is worth a try.
+func (d *doctor) described(ctx context.Context) bool {
+	if d.settings.ByClientKey() {
+		d.line(skip, "key", "its state and usage are not told to client keys")
+		return true
+	}
 	key, err := d.client.DescribeKey(ctx, d.keyID)
 	switch {
 	case err != nil:
 		d.line(fail, "key", "%v", err)
+		return errors.Is(err, kms.ErrDenied) // that right is one of its own
 	case key.State != "" && key.State != "Enabled":
-		d.line(fail, "key", "%s is in state %s; enable it in the KMS console, or use another key", key.ID, key.State)
+		d.line(fail, "key", "%s is in state %s; see its page in the KMS console, or use another key", key.ID, key.State)
+		return false
 	case key.Usage != "" && key.Usage != "SIGN/VERIFY":
-		d.line(fail, "key", "%s is for %s; create one for SIGN/VERIFY", key.ID, key.Usage)
-	case key.State == "":
-		d.line(ok, "key", "%s; its state is not told to client keys", key.ID)
-	default:
-		d.line(ok, "key", "%s, %s, %s", key.ID, key.State, key.Usage)
+		d.line(fail, "key", "%s is for %s; use a key for SIGN/VERIFY", key.ID, key.Usage)
+		return false
 	}
+	d.line(ok, "key", "%s, %s, %s", key.ID, key.State, key.Usage)
+	return true
 }
 
 // signature has KMS sign a random digest.
-func (d *doctor) signature(ctx context.Context, signer *kms.Signer) {
+func (d *doctor) signature(ctx context.Context) {
 	digest := make([]byte, sha256.Size)
 	rand.Read(digest)
 	var opts crypto.SignerOpts = crypto.SHA256
-	if _, isRSA := signer.Public().(*rsa.PublicKey); isRSA {
+	if _, isRSA := d.signer.Public().(*rsa.PublicKey); isRSA {
 		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}
 	}
-	if _, err := signer.SignContext(ctx, digest, opts); err != nil {
+	if _, err := d.signer.SignContext(ctx, digest, opts); err != nil {
 		d.line(fail, "signature", "%v", err)
 		return
 	}
