@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
@@ -156,6 +157,10 @@ func TestKMSSignatures(t *testing.T) {
 	}
 }
 
+// readTimeout differs between clients of client keys: the SDK keeps one http.Client for all that agree in host, proxy and timeouts, which then all
+// trust the CA of the first.
+var readTimeout atomic.Int32 // milliseconds beyond 10 s
+
 // clientKeyClient returns the SDK's client of a dedicated instance's own protocol, with a client key.
 func clientKeyClient(t *testing.T, cloud *emulator.Cloud, file []byte, password string) *dkms.Client {
 	t.Helper()
@@ -166,6 +171,7 @@ func clientKeyClient(t *testing.T, cloud *emulator.Cloud, file []byte, password 
 		Password:         tea.String(password),
 		HttpsProxy:       tea.String(cloud.ProxyURL()),
 		Ca:               tea.String(string(cloud.KMSInstanceCA(kstID))),
+		ReadTimeout:      tea.Int(10_000 + int(readTimeout.Add(1))),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +238,23 @@ func TestKMSConcurrently(t *testing.T) {
 		t.Fatal(err)
 	}
 	shared, instance := kmsClient(t, cloud, kmsHost, accessKey(t, cloud)), clientKeyClient(t, cloud, file, password)
+	// Clients of the SDKs are not safe for concurrent use: each has one goroutine.
 	var running sync.WaitGroup
+	running.Go(func() {
+		for range 4 {
+			if _, err := shared.ListKeyVersions(&alikms.ListKeyVersionsRequest{KeyId: tea.String(id)}); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	running.Go(func() {
+		for range 4 {
+			request := &dkms.SignRequest{KeyId: tea.String(id), Message: []byte("payload"), MessageType: tea.String("RAW")}
+			if _, err := instance.SignWithOptions(request, once); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	for range 4 {
 		running.Go(func() {
 			cloud.KMS().PutSecret("signer", "value")
@@ -240,17 +262,6 @@ func TestKMSConcurrently(t *testing.T) {
 				t.Error(err)
 			}
 			cloud.KMS().SetKeyState(id, kms.Enabled)
-		})
-		running.Go(func() {
-			if _, err := shared.ListKeyVersions(&alikms.ListKeyVersionsRequest{KeyId: tea.String(id)}); err != nil {
-				t.Error(err)
-			}
-		})
-		running.Go(func() {
-			request := &dkms.SignRequest{KeyId: tea.String(id), Message: []byte("payload"), MessageType: tea.String("RAW")}
-			if _, err := instance.SignWithOptions(request, once); err != nil {
-				t.Error(err)
-			}
 		})
 	}
 	running.Wait()
