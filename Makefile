@@ -73,8 +73,8 @@ fuzz: ## Run every fuzz test for FUZZTIME (30s)
 	done
 
 .PHONY: demo
-demo: build ## Sign images, serve, and ask as Gatekeeper does, on an emulated cloud
-	@go run ./test/demo -ratify bin/ratify
+demo: build plugin ## Sign images with KMS, serve, and ask as Gatekeeper does, on an emulated cloud
+	@go run ./test/demo -ratify bin/ratify -plugin bin/$(PLUGIN)
 
 .PHONY: compat
 compat: build ## Compare the verdicts with those of upstream's own binary (builds it; needs root)

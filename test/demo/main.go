@@ -1,5 +1,5 @@
-// Command demo shows the main job: it starts an emulated cloud, pushes and signs images, serves with the real binary, asks as
-// Gatekeeper does, and prints which image would be admitted, and why the others would not.
+// Command demo shows the main job: it starts an emulated cloud, pushes images, signs them with KMS through the real Notation plugin, serves with
+// the real binary, which takes its trust anchors from KMS, asks as Gatekeeper does, and prints which image would be admitted, and why the others would not.
 package main
 
 import (
@@ -23,17 +23,18 @@ const budget = 2 * time.Minute
 func main() {
 	log.SetFlags(0)
 	binary := flag.String("ratify", "bin/ratify", "the binary to show")
+	plugin := flag.String("plugin", "bin/notation-alibabacloud.secretmanager.plugin", "the Notation plugin to sign with")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	if err := demo(ctx, *binary); err != nil {
+	if err := demo(ctx, *binary, *plugin); err != nil {
 		log.Fatalf("demo: %v", err)
 	}
 }
 
-func demo(ctx context.Context, binary string) (err error) {
+func demo(ctx context.Context, binary, plugin string) (err error) {
 	dir, err := os.MkdirTemp("", "ratify-demo-")
 	if err != nil {
 		return err
@@ -49,17 +50,25 @@ func demo(ctx context.Context, binary string) (err error) {
 	if err != nil {
 		return err
 	}
-	cases, err := cases(ctx, w)
+	k, err := newKMS(ctx, w, dir, plugin)
+	if err != nil {
+		return fmt.Errorf("prepare KMS: %w", err)
+	}
+	cases, err := cases(ctx, w, k.cases)
 	if err != nil {
 		return fmt.Errorf("prepare the images: %w", err)
 	}
-	r, err := startRatify(ctx, binary, dir, w.Config(nil), cloud)
+	config, err := k.config()
+	if err != nil {
+		return err
+	}
+	cloud.ResetCalls()
+	r, err := startRatify(ctx, binary, dir, config, cloud)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.stop()) }()
 
-	cloud.ResetCalls()
 	wrong := 0
 	printRow("IMAGE", "VERDICT", "SIGNER OR REASON")
 	for _, c := range cases {
@@ -120,7 +129,7 @@ func wrap(text string, width int) []string {
 
 // printCalls tells what it took.
 func printCalls(cloud *emulator.Cloud) {
-	sts, cr, token, registry := 0, 0, 0, 0
+	sts, cr, kms, token, registry := 0, 0, 0, 0, 0
 	for key, n := range cloud.Calls() {
 		host, _, _ := strings.Cut(key, " ")
 		switch {
@@ -128,11 +137,13 @@ func printCalls(cloud *emulator.Cloud) {
 			sts += n
 		case strings.HasPrefix(host, "cr.") || strings.HasPrefix(host, "cr-vpc."):
 			cr += n
+		case strings.HasPrefix(host, "kms."):
+			kms += n
 		case strings.HasPrefix(host, "dockerauth"):
 			token += n
 		default:
 			registry += n
 		}
 	}
-	fmt.Printf("\nCalls: %d to STS, %d to the Container Registry API, %d to the token service, %d to registries.\n", sts, cr, token, registry)
+	fmt.Printf("\nCalls: %d to STS, %d to KMS, %d to the Container Registry API, %d to the token service, %d to registries.\n", sts, kms, cr, token, registry)
 }

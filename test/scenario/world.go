@@ -45,7 +45,7 @@ const (
 type World struct {
 	Cloud *emulator.Cloud
 
-	root, releases, retired, kms, stranger signing.Identity
+	root, authority, releases, retired, kms, stranger signing.Identity
 }
 
 // New adds the registries to a cloud and makes everybody's keys.
@@ -60,15 +60,14 @@ func New(cloud *emulator.Cloud) (*World, error) {
 	if w.root, err = signing.Root("Example Root CA"); err != nil {
 		return nil, err
 	}
-	intermediate, err := w.root.Intermediate("Example Signing CA")
-	if err != nil {
+	if w.authority, err = w.root.Intermediate("Example Signing CA"); err != nil {
 		return nil, err
 	}
 	now := time.Now()
-	if w.releases, err = intermediate.Leaf("releases", signing.Validity{}); err != nil {
+	if w.releases, err = w.authority.Leaf("releases", signing.Validity{}); err != nil {
 		return nil, err
 	}
-	if w.retired, err = intermediate.Leaf("retired", signing.Validity{From: now.AddDate(-2, 0, 0), To: now.AddDate(-1, 0, 0)}); err != nil {
+	if w.retired, err = w.authority.Leaf("retired", signing.Validity{From: now.AddDate(-2, 0, 0), To: now.AddDate(-1, 0, 0)}); err != nil {
 		return nil, err
 	}
 	if w.kms, err = signing.SelfSigned("kms"); err != nil {
@@ -80,6 +79,12 @@ func New(cloud *emulator.Cloud) (*World, error) {
 
 // Anchors returns the certificates that are trusted, in PEM: the root of the releases' chain, and the self-signed leaf.
 func (w *World) Anchors() string { return w.root.PEM() + w.kms.PEM() }
+
+// Root returns the root of the chains, in PEM.
+func (w *World) Root() string { return w.root.PEM() }
+
+// Issue returns the chain, in PEM, of a certificate for a certificate signing request.
+func (w *World) Issue(request []byte) (string, error) { return w.authority.IssueRequest(request) }
 
 // Config returns config.json with the store, key material and verifier of the documents that users follow. edit, if not nil,
 // changes it before it is encoded.
