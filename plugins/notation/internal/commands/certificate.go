@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,7 @@ beforehand to hand it to verifiers first, or to keep it in a KMS secret.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&o.csr, "csr", false, "make a certificate signing request (PKCS #10)")
 	flags.StringVar(&o.output, "output", "", "`file` to write (default "+certificate.FileName+" in output_cert_dir; with --csr, "+requestFile+")")
-	flags.StringVar(&o.subject, "subject", "", "distinguished `name`, such as C=CN,ST=Zhejiang,O=Example,CN=signer (default "+certificate.DefaultSubject().String()+")")
+	flags.StringVar(&o.subject, "subject", "", "distinguished `name` with C, ST and O (default "+certificate.DefaultSubject().String()+")")
 	flags.StringVar(&o.validity, "validity", "", "`duration` such as 365d or 8760h (default 365d)")
 	flags.BoolVar(&o.force, "force", false, "replace the file if it exists")
 	return cmd
@@ -124,6 +125,10 @@ func (o create) selfSigned(cmd *cobra.Command, s *session, signer *kms.Signer) e
 	if len(cert.Subject.Province) == 0 {
 		identity = `"*", as its subject has no ST`
 	}
+	use := "ca_certs=" + o.output
+	if filepath.Base(o.output) == certificate.FileName {
+		use = "output_cert_dir=" + filepath.Dir(o.output)
+	}
 	fmt.Fprintf(cmd.OutOrStdout(), `Wrote %s: a self-signed certificate for key %s.
 Subject %s
 Serial number %s, valid until %s
@@ -134,9 +139,9 @@ Verifiers need it as a trust anchor, before you sign with it:
   and in the trust policy, as trusted identity: %s
 Sign with it:
   notation sign --plugin alibabacloud.secretmanager.plugin --id %s \
-    --plugin-config output_cert_dir=DIRECTORY IMAGE@DIGEST
+    --plugin-config %s IMAGE@DIGEST
 To share it among signers, store the file's content in a KMS secret and sign with
   --plugin-config cert_secret=SECRET
-`, o.output, o.id, printable.Line(cert.Subject.String()), certificate.Serial(cert), cert.NotAfter.UTC().Format(time.RFC3339), o.output, identity, o.id)
+`, o.output, o.id, printable.Line(cert.Subject.String()), certificate.Serial(cert), cert.NotAfter.UTC().Format(time.RFC3339), o.output, identity, o.id, use)
 	return nil
 }

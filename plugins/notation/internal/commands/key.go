@@ -36,7 +36,8 @@ encryption algorithm RSAES_OAEP_SHA_256_AES_256_ECB_PKCS7_PAD. Download the publ
 key and the import token.
 
 The private key is RSA with 2048 bits or EC P-256, in PKCS #1, SEC 1 or PKCS #8,
-PEM or DER. Nothing is sent anywhere.`,
+PEM or DER. KMS imports others, too, but Notation cannot sign with them in KMS, so
+they are refused. Nothing is sent anywhere.`,
 		Example: "  " + Name + ` key import --private-key tak.pem --public-key publickey_key-hzz6….pem`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,7 +12,46 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/certificate"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/kms"
 )
+
+// What the command writes, KMS takes; and with the key that KMS has then, a certificate can be made.
+func TestKeyImport(t *testing.T) {
+	w := newWorld(t, true)
+	for spec, key := range map[string]crypto.Signer{"RSA_2048": newRSA(t), "EC_P256": newEC(t)} {
+		id := w.cloudKey(t, spec)
+		public, token, err := w.cloud.KMS().ImportParameters(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		private, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.write(t, "publickey.pem", public)
+		w.write(t, "tak.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+		w.refuse(t, "Rejected.PendingImport", "certificate", "create", "--id", id)
+		w.succeed(t, "key", "import", "--private-key", "tak.pem", "--public-key", "publickey.pem", "--output", spec)
+		if err := w.cloud.KMS().ImportKeyMaterial(id, string(w.read(t, spec)), token); err != nil {
+			t.Fatalf("%s: KMS refuses the material: %v", spec, err)
+		}
+		w.succeed(t, "certificate", "create", "--id", id, "--output", spec+".crt")
+		chain, err := certificate.Parse(w.read(t, spec+".crt"))
+		if err != nil || !certificate.SameKey(chain.Leaf().PublicKey, key.Public()) {
+			t.Errorf("%s: KMS signs with another key than the one imported, %v", spec, err)
+		}
+	}
+}
+
+// cloudKey adds a key that waits for its material.
+func (w world) cloudKey(t *testing.T, spec string) string {
+	t.Helper()
+	id := "key-" + strings.ToLower(spec)
+	w.addKey(t, kms.KeyOptions{ID: id, Spec: spec, Instance: instance, Origin: "EXTERNAL"})
+	return id
+}
 
 func TestKeyImportFiles(t *testing.T) {
 	o := newTerminal(t)

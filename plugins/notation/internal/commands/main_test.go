@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/programs"
 )
@@ -92,10 +93,15 @@ func golden(t *testing.T, name, got string) {
 func TestHelp(t *testing.T) {
 	o := newTerminal(t)
 	var help strings.Builder
-	for _, args := range [][]string{nil, {"key"}, {"key", "import"}} {
+	for _, args := range [][]string{nil, {"certificate"}, {"certificate", "create"}, {"certificate", "show"}, {"key"}, {"key", "import"}, {"doctor"}} {
 		stdout, stderr, code := o.run(t, append(args, "--help")...)
 		if code != 0 || stderr != "" {
 			t.Errorf("%v --help: exit code %d, %s", args, code, stderr)
+		}
+		for line := range strings.Lines(stdout) {
+			if utf8.RuneCountInString(line) > 131 {
+				t.Errorf("%v --help: a line is too long: %s", args, line)
+			}
 		}
 		fmt.Fprintf(&help, "$ %s\n%s\n", strings.Join(append(append([]string{Name}, args...), "--help"), " "), stdout)
 	}

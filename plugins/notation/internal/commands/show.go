@@ -45,7 +45,7 @@ also that the certificate belongs to the KMS key. Exits with 1 if it cannot sign
 			return o.run(cmd, append(args, certificate.FileName)[0])
 		},
 	}
-	o.addTo(cmd, "key that the certificate should belong to")
+	o.addTo(cmd, "that the certificate should belong to")
 	cmd.Flags().StringVar(&o.secret, "secret", "", "`name` of the KMS secret that holds the certificate, instead of FILE")
 	return cmd
 }

@@ -18,7 +18,7 @@ type target struct {
 }
 
 func (t *target) addTo(cmd *cobra.Command, idUsage string) {
-	cmd.Flags().StringVar(&t.id, "id", "", "ID, ARN or alias of the KMS `key`: "+idUsage)
+	cmd.Flags().StringVar(&t.id, "id", "", "ID, ARN or alias of the KMS `key` "+idUsage)
 	cmd.Flags().StringArrayVar(&t.pluginConfig, "plugin-config", nil, "`key=value` as of notation sign, such as region=cn-shanghai; repeatable")
 }
 
