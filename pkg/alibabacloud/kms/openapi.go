@@ -22,8 +22,9 @@ import (
 const (
 	apiVersion = "2016-01-20"
 	pageSize   = 100
-	// maxVersions is far beyond the quota of 50 versions a key; it ends a list that never ends.
+	// maxVersions is far beyond the quota of 50 versions a key; it and maxPages end a list that never ends.
 	maxVersions = 1000
+	maxPages    = maxVersions / pageSize
 )
 
 // OpenAPI is a Client of the OpenAPI, with the rights of a RAM identity. Make one with NewOpenAPI.
@@ -150,8 +151,11 @@ func (o *OpenAPI) DescribeKey(ctx context.Context, keyID string) (Key, error) {
 			return Key{}, err
 		}
 		m := r.KeyMetadata
+		if err := present("KeyMetadata.KeyId", m.KeyID, "KeyMetadata.KeySpec", string(m.KeySpec)); err != nil {
+			return Key{}, err
+		}
 		return Key{ID: m.KeyID, Spec: m.KeySpec, State: m.KeyState, Usage: m.KeyUsage, Origin: m.Origin, InstanceID: m.DKMSInstanceID},
-			present("KeyMetadata.KeyId", m.KeyID, "KeyMetadata.KeySpec", string(m.KeySpec))
+			answeredKey{KeyID: m.KeyID}.check(keyID, "")
 	})
 }
 
@@ -165,7 +169,9 @@ func (o *OpenAPI) KeyVersions(ctx context.Context, keyID string) ([]KeyVersion, 
 	var all []KeyVersion
 	for number := 1; ; number++ {
 		q.query = map[string]string{"KeyId": keyID, "PageNumber": strconv.Itoa(number), "PageSize": strconv.Itoa(pageSize)}
-		page, err := ask(ctx, o, at, q, func(body []byte) (versionPage, error) { return decodeVersions(body, len(all)) })
+		page, err := ask(ctx, o, at, q, func(body []byte) (versionPage, error) {
+			return decodeVersions(body, len(all), number == maxPages)
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -182,8 +188,8 @@ type versionPage struct {
 	total    int
 }
 
-// decodeVersions reads the page after the first versions, of which there were so many.
-func decodeVersions(body []byte, before int) (versionPage, error) {
+// decodeVersions reads the page that comes after so many versions. The last one that is read must complete the list.
+func decodeVersions(body []byte, before int, last bool) (versionPage, error) {
 	var r struct {
 		KeyVersions struct {
 			KeyVersion []struct {
@@ -202,8 +208,8 @@ func decodeVersions(body []byte, before int) (versionPage, error) {
 		return versionPage{}, errors.New("the reply has no TotalCount")
 	case *r.TotalCount > maxVersions || before+len(list) > maxVersions:
 		return versionPage{}, fmt.Errorf("the reply lists more than %d versions, which no key has", maxVersions)
-	case len(list) == 0 && before < *r.TotalCount:
-		return versionPage{}, fmt.Errorf("the list of versions ends after %d of %d", before, *r.TotalCount)
+	case (len(list) == 0 || last) && before+len(list) < *r.TotalCount:
+		return versionPage{}, fmt.Errorf("the list of versions ends after %d of %d", before+len(list), *r.TotalCount)
 	}
 	page := versionPage{total: *r.TotalCount}
 	for _, v := range list {

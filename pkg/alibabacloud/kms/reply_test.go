@@ -28,15 +28,21 @@ type roundTrip func(*http.Request) *http.Response
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
-// canned returns clients whose requests are all answered with a status and a body.
-func canned(status int, body string) (*OpenAPI, *ClientKey) {
-	answer := &http.Client{Transport: roundTrip(func(r *http.Request) *http.Response {
-		return &http.Response{Status: fmt.Sprint(status), StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}
+// answer is the answer to all requests.
+type answer struct {
+	status int
+	body   string
+}
+
+// canned returns clients whose requests are all answered with what is in a at that time.
+func canned(a *answer) (*OpenAPI, *ClientKey) {
+	client := &http.Client{Transport: roundTrip(func(r *http.Request) *http.Response {
+		return &http.Response{Status: fmt.Sprint(a.status), StatusCode: a.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(a.body)), Request: r}
 	})}
 	o := must(NewOpenAPI(Config{Region: "cn-hangzhou", Identity: static{}}))
-	o.main.api.HTTP = answer
+	o.main.api.HTTP = client
 	c := must(NewClientKey(ClientKeyConfig{Endpoint: kstHost, Key: cannedKey(), Password: password}))
-	c.http = answer
+	c.http = client
 	return o, c
 }
 
@@ -107,6 +113,7 @@ func TestOpenAPIReplies(t *testing.T) {
 		"signature not in base64":  {sign, signature.with("Value", "!").json(), "Value is not base64"},
 		"too long a signature":     {sign, signature.with("Value", strings.Repeat("AAAA", 25)).json(), "Value has 75 bytes"},
 		"metadata":                 {describe, fields{"KeyMetadata": fields{"KeyId": "key-1", "KeySpec": "RSA_2048"}}.json(), ""},
+		"another key's metadata":   {describe, fields{"KeyMetadata": fields{"KeyId": "key-2", "KeySpec": "RSA_2048"}}.json(), "the reply is about key key-2"},
 		"no metadata":              {describe, `{"RequestId":"r"}`, "no KeyMetadata.KeyId"},
 		"no spec":                  {describe, fields{"KeyMetadata": fields{"KeyId": "key-1"}}.json(), "no KeyMetadata.KeySpec"},
 		"versions":                 {versions, list(1, version).json(), ""},
@@ -114,7 +121,7 @@ func TestOpenAPIReplies(t *testing.T) {
 		"no newest version":        {newest, list(0).json(), "the key has no version"},
 		"no count":                 {versions, list(nil, version).json(), "no TotalCount"},
 		"absurdly many":            {versions, list(1001, version).json(), "more than 1000 versions"},
-		"an endless list":          {versions, list(1000, version, version).json(), ""},
+		"an endless list":          {versions, list(1000, version, version).json(), "ends after 20 of 1000"},
 		"a list that ends early":   {versions, list(2).json(), "ends after 0 of 2"},
 		"a version without ID":     {versions, list(1, version.with("KeyVersionId", "")).json(), "without KeyVersionId"},
 		"a version without date":   {versions, list(1, version.with("CreationDate", "yesterday")).json(), "CreationDate of version v1"},
@@ -130,7 +137,7 @@ func TestOpenAPIReplies(t *testing.T) {
 		"data as an object":        {current, secret.with("SecretData", fields{"hush": 1}).json(), "SecretData is a JSON object"},
 		"no JSON":                  {current, "hush", "not a JSON object"},
 	} {
-		client, _ := canned(http.StatusOK, tc.body)
+		client, _ := canned(&answer{http.StatusOK, tc.body})
 		err := tc.ask(client)
 		if tc.want == "" {
 			if err != nil {
@@ -188,7 +195,7 @@ func TestClientKeyReplies(t *testing.T) {
 		"a deleted client key":   {describe, 404, wire(values{2: "InvalidAccessKeyId.NotFound"}), "must be of the same KMS instance"},
 		"a wrong clock":          {describe, 400, wire(values{2: "RequestTimeTooSkewed"}), "check NTP"},
 	} {
-		_, client := canned(tc.status, tc.body)
+		_, client := canned(&answer{tc.status, tc.body})
 		err := tc.ask(client)
 		if tc.want == "" {
 			if err != nil {
@@ -212,9 +219,11 @@ func FuzzReplies(f *testing.F) {
 	f.Add(200, wire(map[protowire.Number]string{1: "s", 3: "data", 4: "text", 5: "ACSCurrent", 6: "v1"}))
 	f.Add(404, wire(map[protowire.Number]string{2: "Forbidden.KeyNotFound", 3: "m", 4: "r"}))
 	f.Add(403, `{"Code":"Forbidden.NoPermission","Message":"m","RequestId":"r"}`)
+	var a answer
+	o, c := canned(&a)
+	o.cfg.Timeout, c.cfg.Timeout = time.Millisecond, time.Millisecond // too little for a second attempt
 	f.Fuzz(func(t *testing.T, status int, body string) {
-		o, c := canned(200+(status%400+400)%400, body)
-		o.cfg.Timeout, c.cfg.Timeout = time.Millisecond, time.Millisecond // too little for a second attempt
+		a = answer{200 + (status%400+400)%400, body}
 		for _, client := range []Client{o, c} {
 			version := map[bool]string{true: "v1"}[client == Client(o)]
 			key, err := client.PublicKey(t.Context(), "key-1", version)
