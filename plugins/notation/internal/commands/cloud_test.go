@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"regexp"
+	"sync"
 	"testing"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
@@ -43,7 +44,7 @@ func newWorld(t *testing.T, clientKey bool) world {
 	if err := cloud.AddKMSInstance(instance, ""); err != nil {
 		t.Fatal(err)
 	}
-	w := world{newTerminal(t, cloud.PodEnv()...), cloud, newRSA(t), newEC(t)}
+	w := world{newTerminal(t, cloud.PodEnv()...), cloud, rsaKey(t), newEC(t)}
 	w.addKey(t, kms.KeyOptions{ID: rsaID, Spec: "RSA_2048", Instance: instance, Material: w.rsa})
 	w.addKey(t, kms.KeyOptions{ID: ecID, Spec: "EC_P256", Instance: instance, Alias: ecAlias, Material: w.ec})
 	if clientKey {
@@ -66,14 +67,17 @@ func (w world) addKey(t *testing.T, o kms.KeyOptions) {
 	}
 }
 
-func newRSA(t *testing.T) crypto.Signer {
+// rsaKey returns the same key each time, as making one is slow.
+func rsaKey(t *testing.T) crypto.Signer {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := anRSAKey()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return key
 }
+
+var anRSAKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
 func newEC(t *testing.T) crypto.Signer {
 	t.Helper()

@@ -20,7 +20,7 @@ import (
 // What the command writes, KMS takes; and with the key that KMS has then, a certificate can be made.
 func TestKeyImport(t *testing.T) {
 	w := newWorld(t, true)
-	for spec, key := range map[string]crypto.Signer{"RSA_2048": newRSA(t), "EC_P256": newEC(t)} {
+	for spec, key := range map[string]crypto.Signer{"RSA_2048": rsaKey(t), "EC_P256": newEC(t)} {
 		id := w.cloudKey(t, spec)
 		public, token, err := w.cloud.KMS().ImportParameters(id)
 		if err != nil {

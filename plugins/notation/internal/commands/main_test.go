@@ -33,7 +33,7 @@ type terminal struct {
 func newTerminal(t *testing.T, env ...string) terminal {
 	t.Helper()
 	dir := t.TempDir()
-	return terminal{filepath.Join(all.Folder(t), Name), dir, append([]string{"HOME=" + dir, "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true"}, env...)}
+	return terminal{filepath.Join(all.Folder(t), Name), dir, append([]string{"HOME=" + dir, "GORACE=" + os.Getenv("GORACE"), "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true"}, env...)}
 }
 
 // run runs a command and returns what it printed, and its exit code.

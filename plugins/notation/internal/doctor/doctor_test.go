@@ -139,7 +139,7 @@ func (c *clinic) visit(t *testing.T, env []string, args ...string) (report strin
 	t.Helper()
 	var out bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), c.program, args...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.dir, append(env, "HOME="+c.dir), &out, &out
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.dir, append(env, "HOME="+c.dir, "GORACE="+os.Getenv("GORACE")), &out, &out
 	err := cmd.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		code = exit.ExitCode()
