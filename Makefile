@@ -90,8 +90,8 @@ plugins: ## Build upstream's verifier plugins into bin/plugins
 	  sbom vulnerabilityreport licensechecker schemavalidator)
 
 .PHONY: interop
-interop: build bin/notation bin/cosign plugins ## Run each signing toolchain and each feature end to end, and print a table
-	@go run ./test/interop -ratify bin/ratify -notation bin/notation -cosign bin/cosign -plugins bin/plugins
+interop: build plugin bin/notation bin/cosign plugins ## Run each signing toolchain and each feature end to end, and print a table
+	@go run ./test/interop -ratify bin/ratify -notation bin/notation -cosign bin/cosign -plugins bin/plugins -signing-plugin bin/$(PLUGIN)
 
 bin/notation: test/tools/go.mod
 	go build -C test/tools -ldflags '-s -w' -o $(CURDIR)/$@ github.com/notaryproject/notation/cmd/notation

@@ -2,19 +2,21 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"strings"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
 )
 
 // The rows for "Use Notation and Ratify for OCI artifact signing and signature verification" of Container Service for Kubernetes.
 var alibabaRows = []row{
-	{"Alibaba Cloud", "KMS self-signed, JWS, the guide's manifests", alibabaGuide},
+	{"Alibaba Cloud", "the guide: KMS RSA_2048, its variables and manifests", alibabaGuide},
+	{"Alibaba Cloud", "the guide: a key of one's own, imported into KMS", alibabaImport},
+	{"Alibaba Cloud", "KMS EC_P256 over the OpenAPI with RRSA, COSE", alibabaOpenAPI},
+	{"Alibaba Cloud", "KMS keys with certificates of an authority", alibabaIssued},
 	{"Alibaba Cloud", "a registry without the referrers API", alibabaTagSchema},
+	{"Alibaba Cloud", "trust anchors in KMS: a certificate is rotated", alibabaRotation},
+	{"Alibaba Cloud", "trust anchors in KMS: cosign, a key is disabled", alibabaCosign},
 }
 
 // alibabaManifests are the guide's, verbatim.
@@ -85,18 +87,6 @@ const alibabaPlaceholder = `      -----BEGIN CERTIFICATE-----
       XXXXXX
       -----END CERTIFICATE-----`
 
-// alibabaCertificate is what the KMS plugin makes for an RSA_2048 key: a new one with the same subject for each signature.
-func alibabaCertificate() (signing.Identity, error) {
-	return signing.New("notation", signing.Options{
-		Key:         signing.RSA2048,
-		Subject:     &pkix.Name{Country: []string{"CN"}, Organization: []string{"AlibabaCloud"}, OrganizationalUnit: []string{"Ack"}, CommonName: "notation"},
-		ExtKeyUsage: []x509.ExtKeyUsage{},
-		Change: func(c *x509.Certificate) {
-			c.SignatureAlgorithm, c.BasicConstraintsValid = x509.SHA256WithRSAPSS, false
-		},
-	})
-}
-
 func alibabaGuide(ctx context.Context, e *environment) error {
 	registries := []scenario.Registry{scenario.Demo}
 	for _, name := range []string{"name1", "name2"} {
@@ -106,45 +96,48 @@ func alibabaGuide(ctx context.Context, e *environment) error {
 		}
 		registries = append(registries, scenario.Registry{Name: name, ID: instance.ID, Region: instance.Region, Host: instance.Hosts()[0]})
 	}
-	kms, err := alibabaCertificate()
+	s, err := e.newKMSSigner(ctx, "kst-guide")
 	if err != nil {
 		return err
 	}
-	again, err := alibabaCertificate() // of a later signature, which is not in the trust store
+	kms, err := s.newKey("RSA_2048")
 	if err != nil {
 		return err
 	}
-	for name, identity := range map[string]signing.Identity{"kms": kms, "again": again} {
-		if err := e.addIdentity(name, identity); err != nil {
-			return err
-		}
-	}
-	config, err := e.fromManifests(strings.NewReplacer(
-		alibabaPlaceholder, indent(kms.PEM(), "      "),
-		"cri-aaaaaaaaaaaa", registries[1].ID, "cri-bbbbbbbbbbbb", registries[2].ID, "cri-ccccccccc", registries[0].ID,
-	).Replace(alibabaManifests))
+	another, err := s.newKey("RSA_2048") // whose certificate is not in the trust store
 	if err != nil {
 		return err
 	}
-	t := trust{policy: everywhere("strict", "ca:certs"), stores: map[string]string{"ca:certs": kms.PEM()}}
+	config := func() ([]byte, error) {
+		return e.fromManifests(strings.NewReplacer(
+			alibabaPlaceholder, indent(kms.certificate(), "      "),
+			"cri-aaaaaaaaaaaa", registries[1].ID, "cri-bbbbbbbbbbbb", registries[2].ID, "cri-ccccccccc", registries[0].ID,
+		).Replace(alibabaManifests))
+	}
 	for _, r := range registries {
 		image, err := e.push(ctx, r, "test/nginx")
 		if err != nil {
 			return err
 		}
-		if err := e.agreeWith(ctx, config, t, image, false, "no signature was found"); err != nil {
+		if err := s.sign(ctx, another, image); err != nil {
 			return err
 		}
-		if err := e.sign(ctx, "again", image); err != nil {
+		signed, err := e.push(ctx, r, "test/signed")
+		if err != nil {
 			return err
 		}
-		if err := e.agreeWith(ctx, config, t, image, false, "no trust store holds the issuer of CN=notation,OU=Ack,O=AlibabaCloud,C=CN"); err != nil {
+		if err := s.sign(ctx, kms, signed); err != nil {
 			return err
 		}
-		if err := e.sign(ctx, "kms", image); err != nil {
+		t := trust{policy: everywhere("strict", "ca:certs"), stores: map[string]string{"ca:certs": kms.certificate()}}
+		c, err := config()
+		if err != nil {
 			return err
 		}
-		if err := e.agreeWith(ctx, config, t, image, true, "CN=notation,OU=Ack,O=AlibabaCloud,C=CN"); err != nil {
+		if err := e.agreeWith(ctx, c, t, image, false, "no trust store holds the issuer of CN=notation,OU=Ack,O=AlibabaCloud,C=CN"); err != nil {
+			return err
+		}
+		if err := e.agreeWith(ctx, c, t, signed, true, "CN=notation,OU=Ack,O=AlibabaCloud,C=CN"); err != nil {
 			return err
 		}
 	}
@@ -153,21 +146,22 @@ func alibabaGuide(ctx context.Context, e *environment) error {
 
 // The notation command signs one image; its signature is then attached to another.
 func alibabaTagSchema(ctx context.Context, e *environment) error {
-	kms, err := alibabaCertificate()
+	s, err := e.newKMSSigner(ctx, "kst-legacy")
 	if err != nil {
 		return err
 	}
-	if err := e.addIdentity("kms", kms); err != nil {
+	key, err := s.newKey("EC_P256")
+	if err != nil {
 		return err
 	}
-	t := trust{policy: everywhere("strict", "ca:certs"), stores: map[string]string{"ca:certs": kms.PEM()}}
 	signed, err := e.push(ctx, scenario.Legacy, "interop/signed")
 	if err != nil {
 		return err
 	}
-	if err := e.sign(ctx, "kms", signed); err != nil {
+	if err := s.sign(ctx, key, signed); err != nil {
 		return err
 	}
+	t := trust{policy: everywhere("strict", "ca:certs"), stores: map[string]string{"ca:certs": key.certificate()}}
 	if err := e.agree(ctx, t, signed, true, "CN=notation"); err != nil {
 		return err
 	}
@@ -175,11 +169,7 @@ func alibabaTagSchema(ctx context.Context, e *environment) error {
 	if err != nil {
 		return err
 	}
-	envelope, err := kms.Envelope(signed.desc, signing.JWS, kms.Certificate().NotBefore.AddDate(0, 0, 1))
-	if err != nil {
-		return err
-	}
-	if err := kms.Attach(ctx, other.repo, other.desc, signing.JWS, envelope); err != nil {
+	if err := moveSignature(ctx, signed, other); err != nil {
 		return err
 	}
 	return e.agree(ctx, t, other, false, "not for this image")

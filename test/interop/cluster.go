@@ -27,10 +27,11 @@ const askTimeout = 30 * time.Second
 
 // cluster is Ratify as it runs in one, without the API server: resources go in, and it is asked as Gatekeeper does.
 type cluster struct {
-	builder controller.Builder
-	engine  *verification.Engine
-	server  *httptest.Server
-	client  *http.Client
+	builder   controller.Builder
+	resources controller.Resources
+	engine    *verification.Engine
+	server    *httptest.Server
+	client    *http.Client
 }
 
 func (e *environment) startCluster() (*cluster, error) {
@@ -65,7 +66,13 @@ func (c *cluster) apply(ctx context.Context, manifests string) (map[string]strin
 			return nil, err
 		}
 	}
-	snapshot, statuses := c.builder.Build(ctx, r)
+	c.resources = r
+	return c.build(ctx), nil
+}
+
+// build makes the resources the configuration, and returns the errors in their statuses.
+func (c *cluster) build(ctx context.Context) map[string]string {
+	snapshot, statuses := c.builder.Build(ctx, c.resources)
 	c.engine.Load(snapshot)
 	wrong := make(map[string]string)
 	for _, status := range statuses {
@@ -73,7 +80,22 @@ func (c *cluster) apply(ctx context.Context, manifests string) (map[string]strin
 			wrong[status.ID.String()] = status.Err.Error()
 		}
 	}
-	return wrong, nil
+	return wrong
+}
+
+// refresh waits until key management providers are due and reads them again.
+func (c *cluster) refresh(ctx context.Context) error {
+	due := time.NewTimer(time.Until(c.builder.Due()))
+	defer due.Stop()
+	select {
+	case <-due.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if c.builder.Refresh(ctx) {
+		c.build(ctx)
+	}
+	return nil
 }
 
 func add(r *controller.Resources, document []byte) error {

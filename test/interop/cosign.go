@@ -18,18 +18,25 @@ var cosignRows = []row{
 	{"Cosign", "keyless", cosignKeyless},
 }
 
-// cosignConfig returns config.json with a verifier of cosign's signatures that has one trust policy with these members, and the public keys of
-// the provider "cosign-keys".
+// cosignConfig returns config.json with a verifier of cosign's signatures that has one trust policy with these members, and public keys in PEM if
+// that is not empty.
 func (e *environment) cosignConfig(keys string, policy map[string]any) []byte {
+	if keys == "" {
+		return e.cosignConfigWith(nil, policy)
+	}
+	return e.cosignConfigWith(map[string]any{"type": "inline", "contentType": "key", "value": keys}, policy)
+}
+
+// cosignConfigWith is cosignConfig with a key management provider of its own, which is called cosign-keys; nil: there is none.
+func (e *environment) cosignConfigWith(provider, policy map[string]any) []byte {
 	policy["name"], policy["scopes"] = "default", []any{scenario.Demo.Host + "/*"}
 	return e.world.Config(func(config map[string]any) {
 		config["store"].(map[string]any)["plugins"].([]any)[0].(map[string]any)["cosignEnabled"] = true
 		config["policy"].(map[string]any)["plugin"].(map[string]any)["artifactVerificationPolicies"] = map[string]any{"default": "all"}
 		config["keyManagementProvider"] = map[string]any{}
-		if keys != "" {
-			config["keyManagementProvider"] = map[string]any{"plugins": []any{map[string]any{
-				"name": "cosign-keys", "type": "inline", "contentType": "key", "value": keys,
-			}}}
+		if provider != nil {
+			provider["name"] = "cosign-keys"
+			config["keyManagementProvider"] = map[string]any{"plugins": []any{provider}}
 			policy["keys"] = []any{map[string]any{"provider": "cosign-keys"}}
 		}
 		config["verifier"].(map[string]any)["plugins"] = []any{map[string]any{

@@ -21,6 +21,7 @@ import (
 // tools are the absolute paths of what rows run.
 type tools struct {
 	ratify, notation, cosign string
+	signingPlugin            string
 	plugins                  string // a folder
 }
 

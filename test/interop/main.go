@@ -25,6 +25,7 @@ func main() {
 	flag.StringVar(&t.ratify, "ratify", "bin/ratify", "the binary that verifies")
 	flag.StringVar(&t.notation, "notation", "bin/notation", "the notation command")
 	flag.StringVar(&t.cosign, "cosign", "bin/cosign", "the cosign command")
+	flag.StringVar(&t.signingPlugin, "signing-plugin", "bin/notation-alibabacloud.secretmanager.plugin", "the Notation plugin that signs with KMS")
 	flag.StringVar(&t.plugins, "plugins", "bin/plugins", "the folder of verifier plugins")
 	only := flag.String("run", "", "run only rows whose signer and what they prove match this regular `expression`")
 	flag.Parse()
@@ -50,7 +51,7 @@ func interop(ctx context.Context, t tools, only string) (err error) {
 	if len(rows) == 0 {
 		return fmt.Errorf("-run %s: no row matches", only)
 	}
-	for _, path := range []*string{&t.ratify, &t.notation, &t.cosign, &t.plugins} {
+	for _, path := range []*string{&t.ratify, &t.notation, &t.cosign, &t.signingPlugin, &t.plugins} {
 		if *path, err = filepath.Abs(*path); err != nil {
 			return err
 		}

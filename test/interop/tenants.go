@@ -116,7 +116,7 @@ func (c *cluster) applied(ctx context.Context, manifests string) error {
 }
 
 func resourcesGuide(ctx context.Context, e *environment) error {
-	kms, err := alibabaCertificate()
+	signer, err := signing.SelfSigned("notation")
 	if err != nil {
 		return err
 	}
@@ -125,11 +125,11 @@ func resourcesGuide(ctx context.Context, e *environment) error {
 		return err
 	}
 	defer c.stop()
-	if err := c.applied(ctx, clusterManifests(kms.PEM())); err != nil {
+	if err := c.applied(ctx, clusterManifests(signer.PEM())); err != nil {
 		return err
 	}
 	for _, r := range []scenario.Registry{scenario.Demo, scenario.Legacy, scenario.Standby} {
-		signed, err := e.pushSigned(ctx, r, "resources/signed", kms)
+		signed, err := e.pushSigned(ctx, r, "resources/signed", signer)
 		if err != nil {
 			return err
 		}
