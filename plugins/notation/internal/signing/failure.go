@@ -18,12 +18,9 @@ func (i invalid) Unwrap() error { return i.error }
 
 func invalidf(format string, args ...any) error { return invalid{fmt.Errorf(format, args...)} }
 
-// failure turns an error into that of the protocol. set is nil if there are no settings yet.
-func failure(err error, set *settings.Settings) *plugin.Error {
+// failure turns an error into that of the protocol.
+func failure(err error) *plugin.Error {
 	result := plugin.NewError(code(err), err.Error())
-	if result.ErrCode == plugin.ErrorCodeTimeout && set != nil {
-		result.Message += fmt.Sprintf("; the command had %s: %s changes that", set.Timeout, settings.Key("timeout"))
-	}
 	if answered, ok := errors.AsType[*kms.Error](err); ok && answered.Code != "" {
 		result.Metadata = map[string]string{"code": answered.Code, "requestId": answered.RequestID}
 	}

@@ -115,7 +115,7 @@ func (s *session) explain(err error, g given, leaf *x509.Certificate, version st
 	case failed != nil:
 		return g.wrap(fmt.Errorf("%w, and the key could not be looked up: %w", err, failed))
 	case certificate.SameKey(key.Key, leaf.PublicKey):
-		return fmt.Errorf("key %s: %w, although it is the key's: check that no proxy changes replies on the way", s.keyID, err)
+		return s.forged(err)
 	}
 	other := "key " + s.keyID
 	if key.Version != "" {
@@ -126,6 +126,11 @@ func (s *session) explain(err error, g given, leaf *x509.Certificate, version st
 		err = fmt.Errorf("%w, or set %s if it is for another version of the key", err, settings.Key("key_version"))
 	}
 	return g.wrap(err)
+}
+
+// forged is the error of a signature that does not verify with the certificate of its key.
+func (s *session) forged(err error) error {
+	return fmt.Errorf("key %s: %w, although that is the key's: check that no proxy changes replies on the way to %s", s.keyID, err, s.client)
 }
 
 func digest(payload []byte) [sha256.Size]byte { return sha256.Sum256(payload) }

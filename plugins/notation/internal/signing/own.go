@@ -50,7 +50,11 @@ func (s *session) signWithOwn(spec plugin.KeySpec, payload []byte) (made, error)
 	if err := s.checkSubject(folder, chain); err != nil {
 		return made{}, err
 	}
-	return s.signFor(chain.Certificates, key.Version, alg, payload)
+	m, err = s.signFor(chain.Certificates, key.Version, alg, payload)
+	if errors.Is(err, errOtherKey) {
+		err = s.forged(err)
+	}
+	return m, err
 }
 
 // errUnknown says that the certificate, or what it is for, must be found out.

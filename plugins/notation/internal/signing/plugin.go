@@ -3,6 +3,7 @@ package signing
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -115,17 +116,20 @@ func (p *Plugin) session(ctx context.Context, contract, keyID string, config map
 	}
 	set, err := settings.Parse(config)
 	if err != nil {
-		return nil, failure(err, set)
+		return nil, failure(err)
 	}
 	client, err := p.o.Connect(set)
 	if err != nil {
-		return nil, failure(err, set)
+		return nil, failure(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, set.Timeout)
 	defer cancel()
 	s := &session{ctx: ctx, client: client, keyID: keyID, settings: set, now: p.o.Now()}
 	if err := do(s); err != nil {
-		return nil, failure(err, set)
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = fmt.Errorf("%w; the command had %s, which %s changes", err, set.Timeout, settings.Key("timeout"))
+		}
+		return nil, failure(err)
 	}
 	return s.notices, nil
 }
