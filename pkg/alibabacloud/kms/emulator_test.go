@@ -448,3 +448,20 @@ func (static) Credential(context.Context) (rrsa.Credential, error) {
 }
 func (static) Forget(rrsa.Credential) {}
 func (static) String() string         { return "access key nobody" }
+
+func TestConcurrentUse(t *testing.T) {
+	w := newWorld(t, emulator.Options{})
+	id := w.addKey(emulated.KeyOptions{Spec: string(ECP256), Material: ecKey()})
+	var wg sync.WaitGroup
+	for _, client := range w.clients() {
+		signer := must(NewSigner(t.Context(), client, id, ""))
+		for range 10 {
+			wg.Go(func() {
+				if _, err := signer.Sign(rand.Reader, make([]byte, 32), crypto.SHA256); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+}

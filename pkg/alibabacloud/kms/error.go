@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/internal/endpoint"
@@ -45,8 +46,24 @@ func (e *Error) Error() string {
 
 // Is tells whether the failure is about ErrNotFound, ErrUnusable, ErrDenied or ErrUnsupported, by its code.
 func (e *Error) Is(target error) bool {
-	m, known := meanings[e.Code]
+	m, known := e.meaning()
 	return known && m.about == target
+}
+
+// meaning returns what the failure's code means: of codes that are not listed, what their family says.
+func (e *Error) meaning() (meaning, bool) {
+	m, known := meanings[e.Code]
+	switch {
+	case known:
+		return m, true
+	case e.SessionEnded():
+		return meaning{ErrDenied, unknownKey}, true
+	case e.StatusCode == http.StatusForbidden && strings.HasPrefix(e.Code, "Forbidden."):
+		return meaning{ErrDenied, noRight}, true
+	case e.StatusCode == http.StatusConflict && strings.HasPrefix(e.Code, "Rejected."):
+		return meaning{ErrUnusable, "the state of {subject} does not allow this: see its page in the KMS console"}, true
+	}
+	return meaning{}, false
 }
 
 // meaning is what a code of KMS is about, and what to do about it.
@@ -68,21 +85,19 @@ var meanings = map[string]meaning{
 	"Rejected.Disabled":        {ErrUnusable, "enable the key in the KMS console, or use another one"},
 	"Rejected.PendingDeletion": {ErrUnusable, "the key will be deleted: cancel that in the KMS console, or use another key"},
 	"Rejected.PendingImport":   {ErrUnusable, "the key has no key material yet, or it has expired: import it"},
-	"Rejected.Unavailable":     {ErrUnusable, "the key's state does not allow this: see its page in the KMS console"},
 
-	"Forbidden.NoPermission": {ErrDenied, noRight},
-	"Forbidden.RAM":          {ErrDenied, noRight},
-	"Forbidden":              {ErrDenied, noRight},
-	"NoPermission":           {ErrDenied, noRight},
-	"Forbidden.AccessKey":    {ErrDenied, "the access key of {identity} is disabled: enable it in RAM, or use another one"},
-	"Forbidden.KmsServiceNotEnabled": {ErrDenied, "switch KMS on for the account of {identity}: https://www.alibabacloud.com/product/kms; " +
-		"for a key in a dedicated instance, check that the instance is enabled"},
-	"Forbidden.InDebt":            {ErrDenied, "the account of {identity} has an overdue bill: pay it"},
-	"InvalidAccessKeyId.NotFound": {ErrDenied, "the access key or session of {identity} is not known there any more: check that the role or key still exists"},
-	"MissingSecurityToken":        {ErrDenied, "the access key is one of an STS session: give its security token, too"},
-	"SignatureNotMatch":           {ErrDenied, noClientKey},
-	"SignatureDoesNotMatch":       {ErrDenied, "check the access key's secret, and that no proxy changes requests on the way"},
-	"IncompleteSignature":         {ErrDenied, "check the access key's secret, and that no proxy changes requests on the way"},
+	"Forbidden.NoPermission":         {ErrDenied, noRight},
+	"Forbidden.RAM":                  {ErrDenied, noRight},
+	"Forbidden":                      {ErrDenied, noRight},
+	"NoPermission":                   {ErrDenied, noRight},
+	"Forbidden.AccessKey":            {ErrDenied, "the access key of {identity} is disabled: enable it in RAM, or use another one"},
+	"Forbidden.KmsServiceNotEnabled": {ErrDenied, "switch KMS on in the account of {identity}, and the dedicated instance if the key is in one"},
+	"Forbidden.InDebt":               {ErrDenied, "the account of {identity} has an overdue bill: pay it"},
+	"InvalidAccessKeyId.NotFound":    {ErrDenied, unknownKey},
+	"MissingSecurityToken":           {ErrDenied, "the access key is one of an STS session: give its security token, too"},
+	"SignatureNotMatch":              {ErrDenied, noClientKey},
+	"SignatureDoesNotMatch":          {ErrDenied, "check the access key's secret, and that no proxy changes requests on the way"},
+	"IncompleteSignature":            {ErrDenied, "check the access key's secret, and that no proxy changes requests on the way"},
 
 	"UnsupportedOperation": {ErrUnsupported, "check that {subject} is an asymmetric key for SIGN/VERIFY whose spec has this algorithm"},
 	"InvalidApiName":       {ErrUnsupported, "{endpoint} does not offer this: check that it is the endpoint of a dedicated KMS instance"},
@@ -101,6 +116,7 @@ const (
 	noSecret = "check the name, the version and the stage of the secret, and that it is in the region and the instance of {endpoint}"
 	noRight  = "{identity} needs a RAM policy that allows kms:{op} on {subject}, and a key policy, where there is one, must not exclude it; for a key of a " +
 		"dedicated instance at the shared gateway, Internet access to its keys must be switched on"
+	unknownKey  = "the access key or session of {identity} is not known there any more: check that the role or key still exists"
 	noClientKey = "the client key and {endpoint} must be of the same KMS instance, and the client key not deleted or expired: check both on the page of the " +
 		"application access point"
 	skewed = "the clock here and the service's differ by more than 15 minutes: check NTP"
@@ -108,7 +124,7 @@ const (
 
 // Remedy tells what to do, or returns "".
 func (e *Error) Remedy() string {
-	if m, known := meanings[e.Code]; known {
+	if m, known := e.meaning(); known {
 		remedy := m.remedy
 		switch {
 		case e.accessPoint && remedy == noRight:
@@ -121,8 +137,6 @@ func (e *Error) Remedy() string {
 	switch {
 	case e.Incomplete():
 		return e.remedyOfWay()
-	case e.SessionEnded():
-		return fmt.Sprintf("the session of %s is not known there any more: check that the role still exists", e.Identity)
 	case e.Throttled():
 		return "too many calls of KMS in this account or instance; try again later"
 	case e.StatusCode >= 500:
