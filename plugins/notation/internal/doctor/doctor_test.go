@@ -24,6 +24,7 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/programs"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
 )
 
 // The doctor is a program in these tests, as SSL_CERT_FILE and HTTPS_PROXY are read once by each. Its arguments are a key and pairs of --plugin-config.
@@ -60,9 +61,9 @@ type clinic struct {
 	other    crypto.Signer // otherID
 }
 
-func newClinic(t *testing.T) *clinic {
+func newClinic(t *testing.T, o emulator.Options) *clinic {
 	t.Helper()
-	cloud, err := emulator.Start(emulator.Options{})
+	cloud, err := emulator.Start(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +122,22 @@ func (c *clinic) certify(t *testing.T, key crypto.Signer, validity time.Duration
 	c.write(t, certificate.FileName, certificate.Chain{Certificates: []*x509.Certificate{cert}}.Encode())
 }
 
+// issue writes chain.pem, a certificate that an authority issued for keyID, and incomplete.pem, which lacks the authority's own.
+func (c *clinic) issue(t *testing.T) {
+	t.Helper()
+	root, err := signing.Root("root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := root.Issue("signer", signing.Options{Signer: c.key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := certificate.Chain{Certificates: []*x509.Certificate{leaf.Certificate()}}.Encode()
+	c.write(t, "incomplete.pem", alone)
+	c.write(t, "chain.pem", append(alone, root.PEM()...))
+}
+
 // clientKeyEnv is the environment of one who signs with a client key; changes are entries that replace its own, or remove them if they are empty.
 func (c *clinic) clientKeyEnv(changes ...string) []string {
 	return append([]string{
@@ -160,6 +177,7 @@ func (c *clinic) visit(t *testing.T, env []string, args ...string) (report strin
 
 // changing is what differs each time, and what tests have instead.
 var changing = map[string]string{
+	`\d+ days left`:                            "<n> days left",
 	`KAAP\.[0-9a-f-]+`:                         "KAAP.…",
 	`serial number [0-9a-f]+`:                  "serial number …",
 	`RequestId [0-9A-Za-z-]+`:                  "RequestId …",
@@ -197,13 +215,14 @@ const (
 )
 
 func TestWell(t *testing.T) {
-	c := newClinic(t)
+	c := newClinic(t, emulator.Options{})
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.add(t, kms.KeyOptions{ID: "key-rsa", Spec: "RSA_2048", Region: "cn-hangzhou", Material: rsaKey})
 	access, secret := c.cloud.AddAccessKey()
+	c.issue(t)
 	c.certify(t, c.key, year, time.Now().Add(-noon))
 	c.cloud.KMS().PutSecret("signer", string(c.read(t, certificate.FileName)))
 	for name, tt := range map[string]struct {
@@ -214,6 +233,7 @@ func TestWell(t *testing.T) {
 		"without_key": {c.clientKeyEnv(), []string{""}},
 		"first_time":  {c.cloud.PodEnv(), []string{"key-rsa", "output_cert_dir=" + "."}},
 		"secret":      {c.clientKeyEnv(), []string{keyID, "cert_secret=signer"}},
+		"ca_certs":    {c.clientKeyEnv(), []string{keyID, "ca_certs=chain.pem"}},
 		"access_key":  {c.clientKeyEnv("ALIBABA_CLOUD_ACCESS_KEY_ID="+access, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+secret), []string{keyID, "credential_type=access_key"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -232,6 +252,17 @@ func TestWell(t *testing.T) {
 	}
 }
 
+// A client key whose end is near is warned of. (That KMS lives years ago here is how it becomes old.)
+func TestClientKeyEndsSoon(t *testing.T) {
+	c := newClinic(t, emulator.Options{Now: func() time.Time { return time.Now().Add(10*24*time.Hour - 5*year) }})
+	c.certify(t, c.key, year, time.Now().Add(-noon))
+	report, code := c.visit(t, c.clientKeyEnv(), keyID)
+	if code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	golden(t, "client_key_ends_soon", report)
+}
+
 func (c *clinic) read(t *testing.T, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(c.dir, name))
@@ -242,9 +273,10 @@ func (c *clinic) read(t *testing.T, name string) []byte {
 }
 
 func TestIll(t *testing.T) {
-	c := newClinic(t)
+	c := newClinic(t, emulator.Options{})
 	c.add(t, kms.KeyOptions{ID: "key-rsa3072", Spec: "RSA_3072", Instance: instance})
 	c.add(t, kms.KeyOptions{ID: "key-encrypt", Spec: "RSA_2048", Usage: "ENCRYPT/DECRYPT", Region: "cn-hangzhou"})
+	c.issue(t)
 	now := time.Now().Add(-noon)
 	well := func(t *testing.T) { c.certify(t, c.key, year, now) }
 	for name, tt := range map[string]struct {
@@ -265,6 +297,8 @@ func TestIll(t *testing.T) {
 		"expired":           {func(t *testing.T) { c.certify(t, c.key, year, now.Add(-year)) }, c.clientKeyEnv(), []string{keyID}},
 		"ends_soon":         {func(t *testing.T) { c.certify(t, c.key, 20*24*time.Hour+2*noon, now) }, c.clientKeyEnv(), []string{keyID}},
 		"no_folder":         {well, c.clientKeyEnv(), []string{keyID, "output_cert_dir=absent"}},
+		"no_root":           {well, c.clientKeyEnv(), []string{keyID, "ca_certs=incomplete.pem"}},
+		"other_chain":       {well, c.clientKeyEnv(), []string{otherID, "ca_certs=chain.pem"}},
 		"no_secret":         {well, c.clientKeyEnv(), []string{keyID, "cert_secret=absent"}},
 		"no_permission":     {func(t *testing.T) { well(t); c.cloud.KMS().Deny("DescribeKey", "AsymmetricSign") }, c.cloud.PodEnv(), []string{keyID}},
 		"disabled":          {func(t *testing.T) { well(t); c.cloud.KMS().SetKeyState(keyID, "Disabled") }, c.cloud.PodEnv(), []string{keyID}},
