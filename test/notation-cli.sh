@@ -10,6 +10,9 @@ if ! notation=$(command -v "${NOTATION:-notation}"); then
   echo "skip: there is no notation command (make bin/notation builds one; name it in NOTATION)"
   exit 0
 fi
+for tool in curl openssl; do
+  command -v "$tool" >/dev/null || { echo "skip: there is no $tool command"; exit 0; }
+done
 notation=$(realpath "$notation")
 cd "$(dirname "$0")/.."
 
@@ -73,7 +76,8 @@ export NOTATION_USERNAME=$user NOTATION_PASSWORD=$password
 registry_curl() {
   curl --silent --show-error --fail --cacert "$SSL_CERT_FILE" --header "Authorization: Bearer $token" "$@"
 }
-challenge=$(curl --silent --cacert "$SSL_CERT_FILE" --dump-header - --output /dev/null "https://$registry/v2/" | tr -d '\r' | grep -i '^www-authenticate:')
+challenge=$(curl --silent --cacert "$SSL_CERT_FILE" --dump-header - --output /dev/null "https://$registry/v2/" |
+  tr -d '\r' | grep -i '^www-authenticate:')
 realm=$(sed -E 's/.*realm="([^"]+)".*/\1/' <<<"$challenge")
 service=$(sed -E 's/.*service="([^"]+)".*/\1/' <<<"$challenge")
 token=$(curl --silent --show-error --fail --cacert "$SSL_CERT_FILE" --user "$user:$password" --get --data-urlencode "service=$service" \
@@ -88,7 +92,8 @@ push() {
     tr -d '\r' | sed -nE 's/^[Ll]ocation: (.*)/\1/p')
   [[ $location == https://* ]] || location=https://$registry$location
   case $location in *\?*) location+='&' ;; *) location+='?' ;; esac
-  registry_curl --request PUT --header 'Content-Type: application/octet-stream' --data-binary "$config" --output /dev/null "${location}digest=$digest"
+  registry_curl --request PUT --header 'Content-Type: application/octet-stream' --data-binary "$config" --output /dev/null \
+    "${location}digest=$digest"
   manifest='{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json",'
   manifest+='"digest":"'$digest'","size":'${#config}'},"layers":[]}'
   registry_curl --request PUT --header 'Content-Type: application/vnd.oci.image.manifest.v1+json' --data-binary "$manifest" --output /dev/null \
@@ -102,28 +107,45 @@ push() {
 POLICY
 "$notation" cert add --type ca --store kms "$ALIBABA_CLOUD_KMS_CA_FILEPATH" >/dev/null # an authority that has issued nothing here
 
-# sign signs an image with a key: sign KEY FORMAT IMAGE.
+# sign signs an image: sign KEY FORMAT PLUGIN-CONFIG IMAGE.
 sign() {
-  "$notation" sign --plugin "$name" --id "alias/$1" --signature-format "$2" --plugin-config "output_cert_dir=$dir/$1" "$3" >/dev/null
+  "$notation" sign --plugin "$name" --id "alias/$1" --signature-format "$2" --plugin-config "$3" "$4" >/dev/null
+}
+
+# trusts checks that an image verifies once a certificate is a trust anchor, and not before: trusts CERTIFICATE IMAGE.
+trusts() {
+  refused 'signature verification failed' "$notation" verify "$2"
+  "$notation" cert add --type ca --store kms "$1" >/dev/null
+  "$notation" verify "$2" >/dev/null
 }
 
 while read -r key format; do
-  image=$(push "$key")
   mkdir "$dir/$key"
-  sign "$key" "$format" "$image"
   certificate=$dir/$key/signer.crt
-  refused 'signature verification failed' "$notation" verify "$image"
-  cp "$certificate" "$dir/$key.crt" # the trust store goes by names of files
-  "$notation" cert add --type ca --store kms "$dir/$key.crt" >/dev/null
-  "$notation" verify "$image" >/dev/null
+  image=$(push "$key")
+  sign "$key" "$format" "output_cert_dir=$dir/$key" "$image"
+  cp "$certificate" "$dir/$key.crt" # the trust store goes by the names of files
+  trusts "$dir/$key.crt" "$image"
   ok "$key key, $format: verified with its self-signed certificate as the trust anchor, and refused without"
 
   before=$(sha256sum "$certificate")
-  other=$(push "$key-again")
-  sign "$key" "$format" "$other"
-  "$notation" verify "$other" >/dev/null
+  image=$(push "$key-again")
+  sign "$key" "$format" "output_cert_dir=$dir/$key" "$image"
+  "$notation" verify "$image" >/dev/null
   [ "$(sha256sum "$certificate")" = "$before" ] || fail "$certificate has changed"
   ok "$key key, $format: the second signature has the same certificate"
+
+  "$plugin" certificate create --id "alias/$key" --csr --output "$dir/$key.csr" --subject "C=CN,ST=Zhejiang,O=Example,CN=$key" >/dev/null
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$dir/$key-ca.key" -out "$dir/$key-ca.crt" -days 30 \
+    -subj "/C=CN/ST=Zhejiang/O=Example/CN=root of $key" -addext keyUsage=critical,keyCertSign 2>/dev/null
+  openssl x509 -req -in "$dir/$key.csr" -CA "$dir/$key-ca.crt" -CAkey "$dir/$key-ca.key" -CAcreateserial -copy_extensions copy -days 10 \
+    -out "$dir/$key-leaf.crt" 2>/dev/null
+  cat "$dir/$key-ca.crt" "$dir/$key-leaf.crt" >"$dir/$key-chain.pem"
+  image=$(push "$key-issued")
+  sign "$key" "$format" "ca_certs=$dir/$key-chain.pem" "$image"
+  trusts "$dir/$key-ca.crt" "$image"
+  "$plugin" doctor --id "alias/$key" --plugin-config "ca_certs=$dir/$key-chain.pem" >"$dir/doctor" || fail "the doctor: $(cat "$dir/doctor")"
+  ok "$key key, $format: verified with the authority that issued its certificate as the trust anchor, and refused without"
 done <<'KEYS'
 rsa jws
 ec cose
