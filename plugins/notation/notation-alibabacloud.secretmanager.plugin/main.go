@@ -20,16 +20,27 @@ import (
 // version is set by the linker: a semantic version without "v".
 var version = "0.0.0-dev"
 
-// protocol lists the commands that are notation's. All others are people's.
-var protocol = []plugin.Command{plugin.CommandGetMetadata, plugin.CommandDescribeKey, plugin.CommandGenerateSignature}
+// The commands of notation's protocol: those that are answered, and those of capabilities that are not claimed. All others are people's.
+var (
+	answered  = []plugin.Command{plugin.CommandGetMetadata, plugin.CommandDescribeKey, plugin.CommandGenerateSignature}
+	unclaimed = []plugin.Command{plugin.CommandGenerateEnvelope, plugin.CommandVerifySignature}
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(os.Args) == 2 && slices.Contains(protocol, plugin.Command(os.Args[1])) {
+	command := plugin.Command("")
+	if len(os.Args) == 2 {
+		command = plugin.Command(os.Args[1])
+	}
+	switch {
+	case slices.Contains(answered, command):
 		// The framework takes os.Stderr away while a command runs, so that nothing but the error gets there.
 		answer(ctx, signing.New(signing.Options{Version: version, Notices: os.Stderr}))
 		return
+	case slices.Contains(unclaimed, command):
+		fmt.Fprint(os.Stderr, plugin.NewUnsupportedError(string(command)))
+		os.Exit(1)
 	}
 	if err := commands.New(version).ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)

@@ -75,7 +75,7 @@ func install(t *testing.T) framework.Plugin {
 	return p
 }
 
-// clear takes everything out of the environment that the plugin goes by.
+// clearenv takes everything out of the environment that the plugin goes by.
 func clearenv(t *testing.T) {
 	t.Helper()
 	for _, pair := range os.Environ() {
@@ -332,7 +332,7 @@ func TestNoticesAreOnStderrOfSuccessOnly(t *testing.T) {
 	if err == nil || stdout != "" || !json.Valid([]byte(stderr)) {
 		t.Errorf("%v; stdout %q; stderr %q", err, stdout, stderr)
 	}
-	for _, command := range []string{"describe-key", "generate-signature"} {
+	for _, command := range []string{"describe-key", "generate-signature", "generate-envelope", "verify-signature"} {
 		if _, stderr, err := run(t, "{", command); err == nil || !strings.Contains(stderr, "VALIDATION_ERROR") {
 			t.Errorf("%s: %v, %q", command, err, stderr)
 		}

@@ -61,7 +61,7 @@ func set(subject *pkix.Name, kind, value string) error {
 	switch kind {
 	case "C":
 		if len(value) != 2 || strings.Trim(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-			return fmt.Errorf("C=%q is not a country's code of two capital letters such as CN", value)
+			return fmt.Errorf("the value of C, %q, is not a country's code of two capital letters such as CN", value)
 		}
 		subject.Country = []string{value}
 	case "ST":

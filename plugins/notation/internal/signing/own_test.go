@@ -140,6 +140,22 @@ func TestVersionsOfAKey(t *testing.T) {
 	}
 }
 
+func TestBothProtocolsUseOneCertificate(t *testing.T) {
+	w := newWorld(t, ways[1])
+	id := w.addKey(t, emulated.KeyOptions{Spec: "EC_P256"})
+	first := w.sign(t, id)
+	for _, kind := range []string{"access_key", "client_key", "access_key"} {
+		if again := w.sign(t, id, "credential_type", kind); !again[0].Equal(first[0]) {
+			t.Errorf("%s: another certificate", kind)
+		}
+	}
+	w.calls()
+	w.sign(t, id, "credential_type", "access_key")
+	if calls := w.calls(); !reflect.DeepEqual(calls, map[string]int{"DescribeKey": 1, "AsymmetricSign": 1}) {
+		t.Errorf("calls %v, want one look-up and one signature", calls)
+	}
+}
+
 func TestSubjectAndValidity(t *testing.T) {
 	w := newWorld(t, ways[0])
 	id := w.addKey(t, emulated.KeyOptions{})
