@@ -67,14 +67,9 @@ func NewClientKey(cfg ClientKeyConfig) (*ClientKey, error) {
 	if c.credential, err = parseClientKey(cfg.Key, cfg.Password, cfg.Now()); err != nil {
 		return nil, err
 	}
-	if c.transport, err = trusting(cfg.Transport, cfg.CABundle); err != nil {
+	if c.transport, err = trusting(orDefault(cfg.Transport), cfg.CABundle); err != nil {
 		return nil, err
 	}
-	c.transport = c.transport.Clone()
-	if c.transport.TLSClientConfig == nil {
-		c.transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	c.transport.ForceAttemptHTTP2 = true
 	// Offered only to a server that asks for one.
 	certificate := &tls.Certificate{Certificate: [][]byte{c.credential.certificate.Raw}, PrivateKey: c.credential.key}
 	c.transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }

@@ -110,23 +110,28 @@ func dedicated(host string) bool { return dedicatedHost.MatchString(host) }
 // instanceOf returns the ID of the dedicated instance at host.
 func instanceOf(host string) string { return dedicatedHost.FindStringSubmatch(host)[1] }
 
-// trusting returns a transport like base, nil meaning http.DefaultTransport, that verifies servers with the authorities of caBundle, unless it is
-// empty. An error is a *parameter.Error.
-func trusting(base *http.Transport, caBundle []byte) (*http.Transport, error) {
+// orDefault returns base, or http.DefaultTransport if that is nil.
+func orDefault(base *http.Transport) *http.Transport {
 	if base == nil {
-		base = http.DefaultTransport.(*http.Transport)
+		return http.DefaultTransport.(*http.Transport)
 	}
-	if len(caBundle) == 0 {
-		return base, nil
-	}
-	authorities, err := pemfile.Certificates(caBundle)
-	if err != nil {
-		return nil, &parameter.Error{Field: "caBundle", Err: err}
-	}
+	return base
+}
+
+// trusting returns a copy of a transport that verifies servers with the authorities of caBundle, unless that is empty. An error is a
+// *parameter.Error.
+func trusting(base *http.Transport, caBundle []byte) (*http.Transport, error) {
 	own := base.Clone()
 	own.ForceAttemptHTTP2 = true // else a transport whose TLS configuration is given offers HTTP/2 and does not understand it
 	if own.TLSClientConfig == nil {
 		own.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if len(caBundle) == 0 {
+		return own, nil
+	}
+	authorities, err := pemfile.Certificates(caBundle)
+	if err != nil {
+		return nil, &parameter.Error{Field: "caBundle", Err: err}
 	}
 	own.TLSClientConfig.RootCAs = x509.NewCertPool()
 	for _, authority := range authorities {

@@ -84,7 +84,7 @@ func TestTrustingLeavesTheTransport(t *testing.T) {
 	if base.TLSClientConfig != nil && base.TLSClientConfig.RootCAs != nil {
 		t.Error("the given transport's trust was changed")
 	}
-	if own, err := trusting(nil, ca); err != nil || own == http.DefaultTransport || own.Proxy == nil {
+	if own, err := trusting(orDefault(nil), ca); err != nil || own == http.DefaultTransport || own.Proxy == nil {
 		t.Errorf("without a transport: %+v, %v", own, err)
 	}
 }
