@@ -304,6 +304,29 @@ func TestErrorsReachNotation(t *testing.T) {
 	})
 }
 
+func TestDedicatedInstanceAlone(t *testing.T) {
+	cloud := startCloud(t)
+	official(t, cloud)
+	p := install(t)
+	id := addKey(t, cloud, "EC_P256")
+	config := map[string]string{"credential_type": "access_key", "output_cert_dir": t.TempDir()}
+	sign(t, p, id, "application/cose", config)
+	text := string(must(os.ReadFile(filepath.Join(config["output_cert_dir"], "signer.crt"))))
+	_, rest, _ := strings.Cut(text, "KMS key version: ")
+	version, _, _ := strings.Cut(rest, "\n")
+
+	cloud.Endpoint("kms.cn-hangzhou.aliyuncs.com").SetFault(emulator.Fault{Reset: true})
+	_, err := p.DescribeKey(t.Context(), &framework.DescribeKeyRequest{KeyID: id, PluginConfig: map[string]string{"credential_type": "access_key", "timeout": "1s"}})
+	if err == nil || !strings.Contains(err.Error(), "set plugin-config key_version") {
+		t.Errorf("got %v", err)
+	}
+	config["key_version"] = version
+	for _, folder := range []string{config["output_cert_dir"], t.TempDir()} {
+		config["output_cert_dir"] = folder
+		sign(t, p, id, "application/cose", config)
+	}
+}
+
 // run starts the executable itself.
 func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()

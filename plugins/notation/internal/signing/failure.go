@@ -8,6 +8,7 @@ import (
 	"github.com/notaryproject/notation-plugin-framework-go/plugin"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/kms"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/settings"
 )
 
@@ -29,17 +30,26 @@ func failure(err error) *plugin.Error {
 
 func code(err error) plugin.ErrorCode {
 	answered, _ := errors.AsType[*kms.Error](err)
+	sts, _ := errors.AsType[*rrsa.Error](err)
 	_, given := errors.AsType[invalid](err)
 	_, set := errors.AsType[*settings.Error](err)
 	switch {
-	case answered != nil && answered.Throttled():
+	case answered != nil && answered.Throttled(), sts != nil && sts.Throttled():
 		return plugin.ErrorCodeThrottled
 	case errors.Is(err, context.DeadlineExceeded):
 		return plugin.ErrorCodeTimeout
+	case sts != nil && mayPass(sts):
+		return plugin.ErrorCodeGeneric
 	case errors.Is(err, kms.ErrDenied), errors.Is(err, settings.ErrNoCredentials):
 		return plugin.ErrorCodeAccessDenied
 	case given, set, errors.Is(err, kms.ErrNotFound), errors.Is(err, kms.ErrUnusable), errors.Is(err, kms.ErrUnsupported), errors.Is(err, kms.ErrKeySpec):
 		return plugin.ErrorCodeValidation
 	}
 	return plugin.ErrorCodeGeneric
+}
+
+// mayPass tells whether a call of STS failed for reasons that go away, and so says nothing about the credentials.
+func mayPass(err *rrsa.Error) bool {
+	_, passing := err.Passing()
+	return passing
 }

@@ -89,7 +89,7 @@ func (s *session) signWithGiven(spec plugin.KeySpec, payload []byte) (made, erro
 	}
 	alg, err := ofKey(chain[0].PublicKey)
 	if err == nil {
-		err = alg.expect(spec, "its certificate")
+		err = alg.expect(spec, "the certificate is for one of")
 	}
 	if err != nil {
 		return made{}, g.wrap(err)

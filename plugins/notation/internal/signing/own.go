@@ -28,7 +28,7 @@ func (s *session) signWithOwn(spec plugin.KeySpec, payload []byte) (made, error)
 	key := signer.PublicKey()
 	alg, err := ofSpec(key.Spec)
 	if err == nil {
-		err = alg.expect(spec, "it")
+		err = alg.expect(spec, "this is one of")
 	}
 	if err != nil {
 		return made{}, invalidf("key %s: %w", s.keyID, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/notaryproject/notation-plugin-framework-go/plugin"
@@ -64,7 +66,10 @@ func (s *session) lookUpSpec() (kms.KeySpec, error) {
 		return key.Spec, err
 	}
 	key, err := s.client.DescribeKey(s.ctx, s.keyID)
+	answered, _ := errors.AsType[*kms.Error](err)
 	switch {
+	case answered != nil && answered.Incomplete() && s.settings.Endpoint != "" && !strings.Contains(s.settings.Endpoint, answered.Endpoint):
+		return "", fmt.Errorf("%w; where only the dedicated instance can be reached, set %s", err, settings.Key("key_version"))
 	case err != nil:
 		return "", err
 	case key.State != "" && key.State != "Enabled":
@@ -107,10 +112,10 @@ func (s *session) signFor(chain []*x509.Certificate, version string, alg algorit
 	return made{chain, alg, signature.Value}, nil
 }
 
-// expect returns an error unless notation asked for signatures of a key like the certificate's.
-func (a algorithm) expect(spec plugin.KeySpec, name string) error {
+// expect returns an error unless notation asked for signatures of such a key. what begins the sentence about the key.
+func (a algorithm) expect(spec plugin.KeySpec, what string) error {
 	if a.spec != spec {
-		return invalidf("notation asks for a signature by a key of spec %s, and %s is for one of %s", spec, name, a.spec)
+		return invalidf("notation asks for a signature by a key of spec %s, and %s %s", spec, what, a.spec)
 	}
 	return nil
 }
