@@ -147,12 +147,17 @@ func TestShow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other, err := signing.Root("other root")
+	if err != nil {
+		t.Fatal(err)
+	}
 	leaf, err := root.Issue("signer", signing.Options{Signer: w.ec})
 	if err != nil {
 		t.Fatal(err)
 	}
 	reversed := root.PEM() + pemOf(leaf.Certificate())
 	w.write(t, "chain.pem", []byte(reversed))
+	w.write(t, "more.pem", []byte(reversed+other.PEM()))
 	w.write(t, "root.pem", []byte(root.PEM()))
 	w.write(t, "leaf.der", leaf.Certificate().Raw)
 	w.write(t, "empty", nil)
@@ -171,7 +176,13 @@ func TestShow(t *testing.T) {
 		!strings.Contains(text, "It belongs to key key-ec") {
 		t.Errorf("of a secret: %s", text)
 	}
+	if text := w.succeed(t, "certificate", "show", "more.pem"); !strings.HasPrefix(text, "more.pem: 3 certificates, of which 2 are the chain") ||
+		strings.Contains(text, "other root") {
+		t.Errorf("of a chain with one more: %s", text)
+	}
+	w.addKey(t, kms.KeyOptions{ID: "key-k", Spec: "EC_P256K", Instance: instance})
 	for want, args := range map[string][]string{
+		"cannot make Notation signatures":             {"signer.crt", "--id", "key-k"},
 		"none of the certificates is for the KMS key": {"signer.crt", "--id", ecID},
 		"which issued":                    {"leaf.der"},
 		"no certificate of a signing key": {"root.pem"},

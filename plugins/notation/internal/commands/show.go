@@ -65,21 +65,25 @@ func (o show) run(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	now, out := time.Now(), cmd.OutOrStdout()
-	fmt.Fprintf(out, "%s: %s\n", from, count(len(chain.Certificates), "certificate"))
 	var key crypto.PublicKey
 	if o.id != "" {
-		found, err := s.client.PublicKey(ctx, o.id, s.KeyVersion)
+		signer, err := s.signer(ctx)
 		if err != nil {
 			return err
 		}
-		key = found.Key
+		key = signer.Public()
 	}
+	now, out := time.Now(), cmd.OutOrStdout()
+	fmt.Fprintf(out, "%s: %s", from, count(len(chain.Certificates), "certificate"))
 	ordered, problem := certificate.Order(chain.Certificates, key, now)
 	if problem == nil {
+		if len(ordered) < len(chain.Certificates) {
+			fmt.Fprintf(out, ", of which %d are the chain of the signing key", len(ordered))
+		}
 		chain.Certificates = ordered
 		problem = certificate.Check(ordered, now)
 	}
+	fmt.Fprintln(out)
 	for _, cert := range chain.Certificates {
 		describe(out, cert, now)
 	}

@@ -141,9 +141,12 @@ func (d *doctor) identity(ctx context.Context) (string, error) {
 func (d *doctor) endpoints(ctx context.Context) {
 	d.reached = true
 	var clock time.Time
-	for _, host := range d.hosts() {
+	for i, host := range d.hosts() {
 		date, verified, err := d.probe(ctx, host)
 		if err != nil {
+			if i > 0 {
+				err = fmt.Errorf("%w; or set %s, with which the instance is enough", err, settings.Key("key_version"))
+			}
 			d.line(fail, "endpoint", "%v", err)
 			d.reached = false
 			continue
@@ -187,7 +190,8 @@ const (
 	sharedVPCPrefix = "kms-vpc."
 )
 
-// hosts are those that signing needs. A dedicated instance does not describe its keys to RAM identities; the region's shared gateway does.
+// hosts are those that signing needs. A dedicated instance does not tell RAM identities of its keys and their versions; the region's shared gateway
+// does.
 func (d *doctor) hosts() []string {
 	s := d.settings
 	shared := sharedPrefix + s.Region + ".aliyuncs.com"
@@ -198,7 +202,8 @@ func (d *doctor) hosts() []string {
 		return []string{shared}
 	}
 	own := strings.TrimSuffix(strings.TrimPrefix(s.Endpoint, "https://"), "/")
-	if s.ByClientKey() || !strings.HasSuffix(own, ".cryptoservice.kms.aliyuncs.com") {
+	name, _, _ := strings.Cut(own, ":")
+	if s.ByClientKey() || s.KeyVersion != "" || !strings.HasSuffix(name, ".cryptoservice.kms.aliyuncs.com") {
 		return []string{own}
 	}
 	return []string{own, shared}
@@ -233,6 +238,10 @@ func (d *doctor) key(ctx context.Context) {
 func (d *doctor) described(ctx context.Context) bool {
 	if d.settings.ByClientKey() {
 		d.line(skip, "key", "its state and usage are not told to client keys")
+		return true
+	}
+	if d.settings.KeyVersion != "" {
+		d.line(skip, "key", "its state and usage are not asked for if its version is given")
 		return true
 	}
 	key, err := d.client.DescribeKey(ctx, d.keyID)

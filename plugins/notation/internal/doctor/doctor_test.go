@@ -252,6 +252,27 @@ func TestWell(t *testing.T) {
 	}
 }
 
+// With the version of the key, the dedicated instance is enough: the shared gateway may be out of reach.
+func TestOnlyTheInstance(t *testing.T) {
+	c := newClinic(t, emulator.Options{})
+	version, err := c.cloud.KMS().AddKeyVersion(keyID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, secret := c.cloud.AddAccessKey()
+	env := c.clientKeyEnv("ALIBABA_CLOUD_ACCESS_KEY_ID="+access, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+secret)
+	c.cloud.Endpoint(shared).SetFault(emulator.Fault{Reset: true})
+	report, code := c.visit(t, env, keyID, "credential_type=access_key")
+	if code != 1 || !strings.Contains(report, "FAIL  endpoint     "+shared) || !strings.Contains(report, "set plugin-config key_version") {
+		t.Errorf("exit code %d:\n%s", code, report)
+	}
+	report, code = c.visit(t, env, keyID, "credential_type=access_key", "key_version="+version)
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	golden(t, "key_version", report)
+}
+
 // A client key whose end is near is warned of. (That KMS lives years ago here is how it becomes old.)
 func TestClientKeyEndsSoon(t *testing.T) {
 	c := newClinic(t, emulator.Options{Now: func() time.Time { return time.Now().Add(10*24*time.Hour - 5*year) }})
