@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ratify-project/ratify/pkg/policyprovider"
@@ -18,17 +19,19 @@ import (
 // policyName is the only name under which a Policy counts, as with upstream: one scope has one policy.
 const policyName = "ratify-policy"
 
-// Builder makes Snapshots of resources. It is not safe for concurrent use.
+// Builder makes Snapshots of resources. Build must not be called twice at the same time; the other methods may be called at any time.
 type Builder struct {
 	Factories config.Factories
 	// VerifyTimeout and MutateTimeout bound one request; zero means the defaults of package verification.
 	VerifyTimeout, MutateTimeout time.Duration
 
 	generation uint64
-	material   material
 	stores     parts[referrerstore.ReferrerStore]
 	verifiers  parts[verifier.ReferenceVerifier]
 	policies   parts[policyprovider.PolicyProvider]
+
+	mu       sync.Mutex
+	material material
 }
 
 // Status is what became of a resource.
@@ -36,17 +39,26 @@ type Status struct {
 	ID ID
 	// Err says why the resource, as it is now, is not in use. Nil: it is.
 	Err error
+	// Kept says that the last version of the resource that could be used stays in use, as Err is not nil.
+	Kept bool
 	// KeyMaterial is what a key management provider holds.
 	KeyMaterial config.KeyMaterial
 	// Degraded says why what a key management provider holds could not be read again in full, and Since, since when. Nil: it could.
 	Degraded error
 	Since    time.Time
+	// ReadAt is when a key management provider was read the last time; zero: it was not.
+	ReadAt time.Time
 }
 
 // Build makes a Snapshot of all resources there are, and tells what became of each.
 func (b *Builder) Build(ctx context.Context, r Resources) (*verification.Snapshot, []Status) {
 	run := &build{Builder: b, scopes: make(map[string]*verification.Scope)}
-	run.readKeyMaterial(ctx, r.keyManagementProviders())
+	run.keyMaterial = b.keyMaterial().renew(b.Factories, r.keyManagementProviders())
+	run.keyMaterial.readNew(ctx)
+	b.mu.Lock()
+	b.material = run.keyMaterial
+	b.mu.Unlock()
+	run.statuses = run.keyMaterial.statuses()
 	run.makeStores(ctx, r.stores())
 	run.makePolicies(r.policies())
 	run.makeVerifiers(ctx, r.verifiers())
@@ -64,17 +76,27 @@ func (b *Builder) Build(ctx context.Context, r Resources) (*verification.Snapsho
 }
 
 // Refresh reads the key management providers that are due, and tells whether Build is needed as one holds something else than before.
-func (b *Builder) Refresh(ctx context.Context) bool { return b.material.read(ctx) }
+func (b *Builder) Refresh(ctx context.Context) bool { return b.keyMaterial().readDue(ctx) }
 
 // Due returns when Refresh is to be called the next time; zero: not before the next Build.
-func (b *Builder) Due() time.Time { return b.material.providers().Due() }
+func (b *Builder) Due() time.Time { return b.keyMaterial().providers().Due() }
+
+// KeyProviders tells what became of the key management providers of the last Build, as they are now.
+func (b *Builder) KeyProviders() []Status { return b.keyMaterial().statuses() }
+
+func (b *Builder) keyMaterial() material {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.material
+}
 
 // build is one run of Build.
 type build struct {
 	*Builder
-	scopes    map[string]*verification.Scope
-	mandatory verification.Mandatory
-	statuses  []Status
+	keyMaterial material
+	scopes      map[string]*verification.Scope
+	mandatory   verification.Mandatory
+	statuses    []Status
 }
 
 func (b *build) scope(namespace string) *verification.Scope {
@@ -84,20 +106,8 @@ func (b *build) scope(namespace string) *verification.Scope {
 	return b.scopes[namespace]
 }
 
-func (b *build) tell(id ID, err error) { b.statuses = append(b.statuses, Status{ID: id, Err: err}) }
-
-func (b *build) readKeyMaterial(ctx context.Context, resources []resource) {
-	b.material = b.material.renew(b.Factories, resources)
-	b.material.read(ctx)
-	for _, r := range resources {
-		p := b.material[r.reference()]
-		status := Status{ID: r.ID}
-		status.KeyMaterial, status.Err = p.material()
-		if p.err == nil {
-			status.Since, status.Degraded = p.made.Degraded()
-		}
-		b.statuses = append(b.statuses, status)
-	}
+func (b *build) tell(id ID, err error, usable bool) {
+	b.statuses = append(b.statuses, Status{ID: id, Err: err, Kept: err != nil && usable})
 }
 
 func (b *build) makeStores(ctx context.Context, resources []resource) {
@@ -121,7 +131,7 @@ func (b *build) makeStores(ctx context.Context, resources []resource) {
 		}
 		scope := b.scope(r.Namespace)
 		scope.Stores = append(scope.Stores, store)
-		b.tell(r.ID, p.err)
+		b.tell(r.ID, p.err, p.usable)
 	}
 	b.Builder.stores = made
 }
@@ -130,7 +140,7 @@ func (b *build) makePolicies(resources []resource) {
 	made := make(parts[policyprovider.PolicyProvider])
 	for _, r := range resources {
 		if r.Name != policyName {
-			b.tell(r.ID, fmt.Errorf("metadata.name: a policy counts only under the name %s", policyName))
+			b.tell(r.ID, fmt.Errorf("metadata.name: a policy counts only under the name %s", policyName), false)
 			continue
 		}
 		p := b.Builder.policies.renew(r, true, func(s spec, block map[string]any) (policy policyprovider.PolicyProvider, mandatory bool, err error) {
@@ -157,7 +167,7 @@ func (b *build) makePolicies(resources []resource) {
 		if r.Namespace == "" {
 			b.mandatory.Policy = p.mandatory
 		}
-		b.tell(r.ID, p.err)
+		b.tell(r.ID, p.err, p.usable)
 	}
 	b.Builder.policies = made
 }
@@ -165,7 +175,7 @@ func (b *build) makePolicies(resources []resource) {
 func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
 	made := make(parts[verifier.ReferenceVerifier])
 	for _, r := range resources {
-		access := reader{b.material, r.Namespace}
+		access := reader{b.keyMaterial, r.Namespace}
 		p := b.Builder.verifiers.renew(r, false, func(s spec, block map[string]any) (v verifier.ReferenceVerifier, mandatory bool, err error) {
 			if mandatory, err = takeMandatory(r.ID, block); err != nil {
 				return nil, mandatory, err
@@ -190,7 +200,7 @@ func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
 		if p.mandatory {
 			b.mandatory.Verifiers = append(b.mandatory.Verifiers, v)
 		}
-		b.tell(r.ID, p.err)
+		b.tell(r.ID, p.err, p.usable)
 	}
 	b.Builder.verifiers = made
 }

@@ -4,23 +4,32 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 )
 
+// firstReadTimeout bounds the reading of new key management providers in Build. What hangs must not keep other changes, of trust above all,
+// from taking effect; Refresh reads it again, and leaves it more time.
+const firstReadTimeout = 5 * time.Second
+
 // provider is what was made of the resource of a key management provider.
 type provider struct {
-	spec spec
-	made *config.KeyProvider
-	err  error // why nothing was made
+	resource
+	made   *config.KeyProvider
+	err    error                     // why nothing was made
+	readAt atomic.Pointer[time.Time] // when it was read the last time; nil: never
 }
 
-// material are the key management providers of all namespaces, by their references.
-type material map[string]provider
+// material are the key management providers of all namespaces, by their references. It is not changed once it is made.
+type material map[string]*provider
 
 // renew makes the providers of resources. One whose resource has not changed is kept, with what it holds.
 func (m material) renew(factories config.Factories, resources []resource) material {
@@ -28,8 +37,8 @@ func (m material) renew(factories config.Factories, resources []resource) materi
 	for _, r := range resources {
 		last, ok := m[r.reference()]
 		if !ok || last.err != nil || !reflect.DeepEqual(last.spec, r.spec) {
-			made, err := makeProvider(factories, r)
-			last = provider{r.spec, made, err}
+			last = &provider{resource: r}
+			last.made, last.err = makeProvider(factories, r)
 		}
 		renewed[r.reference()] = last
 	}
@@ -62,17 +71,52 @@ func (m material) providers() config.KeyProviders {
 	return all
 }
 
-// read reads those that are due, or hold nothing, and tells whether any holds something else than before.
-func (m material) read(ctx context.Context) bool {
-	providers := m.providers()
-	return providers.Read(ctx, func(reference string) bool {
-		_, err := providers[reference].Material()
-		return err != nil || providers.IsDue(reference)
+// readNew reads those that were never read.
+func (m material) readNew(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstReadTimeout)
+	defer cancel()
+	m.read(ctx, func(reference string) bool { return m[reference].readAt.Load() == nil })
+}
+
+// readDue reads those that are due, and tells whether any holds something else than before.
+func (m material) readDue(ctx context.Context) bool { return m.read(ctx, m.providers().IsDue) }
+
+func (m material) read(ctx context.Context, wanted func(reference string) bool) bool {
+	var read []*provider
+	changed := m.providers().Read(ctx, func(reference string) bool {
+		if !wanted(reference) {
+			return false
+		}
+		read = append(read, m[reference])
+		return true
 	})
+	now := time.Now()
+	for _, p := range read {
+		p.readAt.Store(&now)
+	}
+	return changed
+}
+
+// statuses tells what became of each.
+func (m material) statuses() []Status {
+	var all []Status
+	for _, reference := range slices.Sorted(maps.Keys(m)) {
+		p := m[reference]
+		status := Status{ID: p.ID}
+		status.KeyMaterial, status.Err = p.material()
+		if p.err == nil {
+			status.Since, status.Degraded = p.made.Degraded()
+		}
+		if at := p.readAt.Load(); at != nil {
+			status.ReadAt = *at
+		}
+		all = append(all, status)
+	}
+	return all
 }
 
 // material returns what a provider holds, or why nothing.
-func (p provider) material() (config.KeyMaterial, error) {
+func (p *provider) material() (config.KeyMaterial, error) {
 	if p.err != nil {
 		return config.KeyMaterial{}, p.err
 	}
