@@ -3,12 +3,14 @@ package certificate
 import (
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
@@ -47,15 +49,19 @@ type Need struct {
 	Key    crypto.PublicKey
 	Origin Origin // of Key, to be written down with the certificate
 	Now    time.Time
-	Create func() (*x509.Certificate, error)
+	// Create makes a certificate. former is the key's one before, whose subject trust policies may name; nil if there is none.
+	Create func(former *x509.Certificate) (*x509.Certificate, error)
 }
 
 // ForKey returns the certificate of a key: the one that is there, or one that was there before and can still be used, or a new one. It is
 // FileName then, and what that held is kept. The note says what verifiers must be told of, and is empty if nothing changed for them. Of
-// several processes, one makes the certificate, and the others use it.
+// several processes, one makes the certificate, and the others use it. In a directory that cannot be written to, what is there can be used.
 func (f Folder) ForKey(ctx context.Context, need Need) (chain Chain, note string, err error) {
 	unlock, err := lock(ctx, filepath.Join(string(f), lockName))
 	if err != nil {
+		if chain, found := f.find(need); found && ctx.Err() == nil { // the directory may be a mounted secret
+			return chain, "", nil
+		}
 		return Chain{}, "", err
 	}
 	defer unlock()
@@ -72,15 +78,16 @@ func (f Folder) ForKey(ctx context.Context, need Need) (chain Chain, note string
 	}
 	chain, unfit := fit(old, need)
 	if unfit == nil {
-		if chain.Origin == need.Origin {
-			return chain, "", nil
-		}
-		chain.Origin = need.Origin // so that the next signature needs no look-up
-		return chain, "", wholefile.Write(f.Path(), chain.Encode(), 0o644)
+		return f.writeDown(chain, need.Origin), "", nil
 	}
-	chain, found := f.kept(need)
+	others := f.kept()
+	chain, found := firstFit(others, need)
 	if !found {
-		cert, err := need.Create()
+		if endless(old, need) {
+			return Chain{}, "", fmt.Errorf("%s is for this key, and cannot be used, but is not ours to replace: mend it, or move it away to have a "+
+				"self-signed one made: %w", f.Path(), unfit)
+		}
+		cert, err := need.Create(former(append(others, old), need))
 		if err != nil {
 			return Chain{}, "", err
 		}
@@ -99,15 +106,42 @@ func (f Folder) ForKey(ctx context.Context, need Need) (chain Chain, note string
 	return chain, note, wholefile.Write(f.Path(), chain.Encode(), 0o644)
 }
 
-func (f Folder) aside(chain Chain) string {
-	return filepath.Join(string(f), "signer-"+Serial(chain.Leaf())+".crt")
+// writeDown has the next signature need no look-up. That is nothing to fail for, and a link stays a link.
+func (f Folder) writeDown(chain Chain, origin Origin) Chain {
+	if chain.Origin == origin {
+		return chain
+	}
+	chain.Origin = origin
+	if info, err := os.Lstat(f.Path()); err == nil && info.Mode().IsRegular() {
+		_ = wholefile.Write(f.Path(), chain.Encode(), 0o644)
+	}
+	return chain
 }
 
-// kept returns a certificate for the key that was FileName before.
-func (f Folder) kept(need Need) (Chain, bool) {
+// aside is where a chain is kept. Serial numbers are unique only within an authority, and self-signed certificates are each their own.
+func (f Folder) aside(chain Chain) string {
+	path := filepath.Join(string(f), "signer-"+Serial(chain.Leaf())+".crt")
+	other, err := Read(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && other.Leaf().Equal(chain.Leaf()) {
+		return path
+	}
+	return filepath.Join(string(f), fmt.Sprintf("signer-%s-%x.crt", Serial(chain.Leaf()), sha256.Sum256(chain.Leaf().Raw)))
+}
+
+// find returns the certificate of a key that is there, or was there before.
+func (f Folder) find(need Need) (Chain, bool) {
+	var chains []Chain
+	if chain, err := Read(f.Path()); err == nil {
+		chains = append(chains, chain)
+	}
+	return firstFit(append(chains, f.kept()...), need)
+}
+
+// kept returns what FileName was before, as far as it can be read.
+func (f Folder) kept() (chains []Chain) {
 	entries, err := os.ReadDir(string(f))
 	if err != nil {
-		return Chain{}, false
+		return nil
 	}
 	looked := 0
 	for _, entry := range entries {
@@ -117,16 +151,42 @@ func (f Folder) kept(need Need) (Chain, bool) {
 		if looked++; looked > maxKept {
 			break
 		}
-		chain, err := Read(filepath.Join(string(f), entry.Name()))
-		if err != nil {
-			continue // not one of this plugin's
+		if chain, err := Read(filepath.Join(string(f), entry.Name())); err == nil { // else it is not one of this plugin's
+			chains = append(chains, chain)
 		}
-		if chain, err = fit(chain, need); err == nil {
+	}
+	return chains
+}
+
+func firstFit(chains []Chain, need Need) (Chain, bool) {
+	for _, chain := range chains {
+		if chain, err := fit(chain, need); err == nil {
 			chain.Origin = need.Origin
 			return chain, true
 		}
 	}
 	return Chain{}, false
+}
+
+// endless tells whether a chain that does not fit has a certificate of the key that does not just come to its end as this plugin's do: one of an
+// authority, or one that the clock or something else is wrong with. Another in its place would break the trust of verifiers without need.
+func endless(chain Chain, need Need) bool {
+	return slices.ContainsFunc(chain.Certificates, func(cert *x509.Certificate) bool {
+		return SameKey(cert.PublicKey, need.Key) && (!selfIssued(cert) || cert.NotAfter.Sub(need.Now) >= renewBefore)
+	})
+}
+
+// former returns the self-signed certificate of the key, or of what was signed with by its name before, that ends last.
+func former(chains []Chain, need Need) (last *x509.Certificate) {
+	for _, chain := range chains {
+		sameName := chain.Origin.Key != "" && (chain.Origin.Key == need.Origin.Key || need.Origin.Alias != "" && chain.Origin.Alias == need.Origin.Alias)
+		for _, cert := range chain.Certificates {
+			if selfIssued(cert) && (sameName || SameKey(cert.PublicKey, need.Key)) && (last == nil || cert.NotAfter.After(last.NotAfter)) {
+				last = cert
+			}
+		}
+	}
+	return last
 }
 
 // fit returns the chain in order if it can be used with the key now, or why not.

@@ -34,10 +34,11 @@ func (s *session) signWithOwn(spec plugin.KeySpec, payload []byte) (made, error)
 		return made{}, invalidf("key %s: %w", s.keyID, err)
 	}
 	var failed error
-	chain, note, err := folder.ForKey(s.ctx, certificate.Need{Key: key.Key, Origin: s.origin(key), Now: s.now, Create: func() (cert *x509.Certificate, err error) {
-		cert, failed = s.create(signer)
-		return cert, failed
-	}})
+	chain, note, err := folder.ForKey(s.ctx, certificate.Need{Key: key.Key, Origin: s.origin(key), Now: s.now,
+		Create: func(former *x509.Certificate) (cert *x509.Certificate, err error) {
+			cert, failed = s.create(signer, former)
+			return cert, failed
+		}})
 	switch {
 	case failed != nil:
 		return made{}, failed
@@ -104,10 +105,15 @@ func (s *session) origin(key kms.PublicKey) certificate.Origin {
 	return o
 }
 
-func (s *session) create(signer *kms.Signer) (*x509.Certificate, error) {
+// create makes a certificate. Unless a subject was asked for, it has that of the former one, which trust policies may name.
+func (s *session) create(signer *kms.Signer, former *x509.Certificate) (*x509.Certificate, error) {
 	subject := certificate.DefaultSubject()
-	if s.settings.CertSubject != nil {
+	switch {
+	case s.settings.CertSubject != nil:
 		subject = *s.settings.CertSubject
+	case former != nil:
+		subject = former.Subject
+		subject.ExtraNames = subject.Names // also those that pkix.Name has no field for
 	}
 	return certificate.Create(within{s.ctx, signer}, certificate.Options{Subject: subject, Validity: s.settings.CertValidity, Now: s.now})
 }

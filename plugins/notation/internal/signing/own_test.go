@@ -180,6 +180,20 @@ func TestSubjectAndValidity(t *testing.T) {
 	}
 }
 
+func TestRenewedCertificatesKeepTheirSubject(t *testing.T) {
+	w := newWorld(t, ways[0])
+	id := w.addKey(t, emulated.KeyOptions{Spec: "EC_P256"})
+	other := w.addKey(t, emulated.KeyOptions{})
+	first := w.sign(t, id, "cert_subject", "C=CN,ST=Zhejiang,O=Example,CN=release")
+	if chain := w.sign(t, other); chain[0].Subject.String() == first[0].Subject.String() {
+		t.Error("another key's certificate has the subject")
+	}
+	w.now = first[0].NotAfter.Add(-time.Hour)
+	if renewed := w.sign(t, id); renewed[0].Equal(first[0]) || renewed[0].Subject.String() != first[0].Subject.String() {
+		t.Errorf("renewed: %s, was %s", renewed[0].Subject, first[0].Subject)
+	}
+}
+
 func TestSignersAtOnce(t *testing.T) {
 	w := newWorld(t, ways[0])
 	id := w.addKey(t, emulated.KeyOptions{Spec: "EC_P256"})
