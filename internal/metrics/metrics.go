@@ -71,7 +71,7 @@ func New() *Metrics {
 		degraded: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ratify_key_management_provider_degraded",
 			Help: "1 if a key management provider could not be read in full the last time, 0 if it could."}, []string{"key_management_provider"}),
 		hosts:      newBounded(maxHosts),
-		namespaces:   newBounded(maxNamespaces),
+		namespaces: newBounded(maxNamespaces),
 	}
 	m.registry.MustRegister(m.verification, m.mutation, m.verifier, m.systemErrors, m.registryCall, m.contentCache, m.cloudCall,
 		m.verdicts, m.generation, m.loadErrors, m.expiry, m.degraded, collectors.NewGoCollector(),
