@@ -43,14 +43,18 @@ type answeredKey struct {
 	KeyVersionID string `json:"KeyVersionId"`
 }
 
-// check returns an error if the reply is not about the key, or its version, that was asked for. KMS tells the ID of a key that was asked for by alias.
+// check returns an error if the reply is not about the key, or its version, that was asked for. Which key an alias is of, KMS alone knows.
 func (a answeredKey) check(keyID, version string) error {
 	if err := present("KeyId", a.KeyID); err != nil {
 		return err
 	}
-	byID := !strings.HasPrefix(keyID, "alias/") && !strings.Contains(keyID, ":") // else it is an alias, or an ARN, perhaps of an alias
+	id := keyID
+	if _, resource, isARN := strings.Cut(keyID, ":key/"); isARN { // acs:kms:<region>:<account>:key/<ID>
+		id = resource
+	}
+	byAlias := strings.HasPrefix(id, "alias/") || strings.Contains(id, ":alias/")
 	switch {
-	case byID && a.KeyID != keyID:
+	case !byAlias && a.KeyID != id:
 		return fmt.Errorf("the reply is about key %s", reply.Text(a.KeyID))
 	case version != "" && a.KeyVersionID != "" && a.KeyVersionID != version:
 		return fmt.Errorf("the reply is about key version %s", reply.Text(a.KeyVersionID))

@@ -45,7 +45,7 @@ type KeyVersion struct {
 // PublicKey is the public half of a version of a key.
 type PublicKey struct {
 	KeyID   string // as KMS answered
-	Version string // empty if KMS did not tell
+	Version string // empty with a ClientKey, which knows no versions
 	Spec    KeySpec
 	// Key is an *rsa.PublicKey or *ecdsa.PublicKey; nil if Go's library does not know Spec's curve.
 	Key crypto.PublicKey
@@ -54,7 +54,7 @@ type PublicKey struct {
 // Signature is what KMS made with a version of a key.
 type Signature struct {
 	KeyID   string
-	Version string // empty if KMS did not tell
+	Version string // empty with a ClientKey, which knows no versions
 	Value   []byte
 }
 

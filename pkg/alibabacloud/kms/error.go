@@ -60,7 +60,7 @@ func (e *Error) meaning() (meaning, bool) {
 		return meaning{ErrDenied, unknownKey}, true
 	case e.StatusCode == http.StatusForbidden && strings.HasPrefix(e.Code, "Forbidden."):
 		return meaning{ErrDenied, noRight}, true
-	case e.StatusCode == http.StatusConflict && strings.HasPrefix(e.Code, "Rejected."):
+	case e.StatusCode == http.StatusConflict && strings.HasPrefix(e.Code, "Rejected.") && !e.Throttled():
 		return meaning{ErrUnusable, "the state of {subject} does not allow this: see its page in the KMS console"}, true
 	}
 	return meaning{}, false

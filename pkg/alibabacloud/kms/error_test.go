@@ -37,6 +37,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		"another denial":         {status: 403, code: "Forbidden.Other", is: ErrDenied, want: "kms:AsymmetricSign on key key-1"},
 		"another state":          {status: 409, code: "Rejected.PendingCreation", is: ErrUnusable, want: "the state of key key-1"},
 		"throttled":              {status: 400, code: "Rejected.Throttling", want: "too many calls"},
+		"throttled with 409":     {status: 409, code: "Rejected.Throttling", want: "too many calls"},
 		"failing":                {status: 500, code: "InternalFailure", want: "try again later"},
 		"an unknown code":        {status: 400, code: "Other", want: "RequestId r-1"},
 		"a proxy":                {status: 200, cause: reply.ErrNotJSON, want: "HTTPS_PROXY"},

@@ -172,7 +172,7 @@ func (o *OpenAPI) PublicKey(ctx context.Context, keyID, version string) (PublicK
 			return PublicKey{}, err
 		}
 		key, spec, err := parsePublicKey([]byte(r.PublicKey))
-		return PublicKey{KeyID: r.KeyID, Version: r.KeyVersionID, Spec: spec, Key: key}, err
+		return PublicKey{KeyID: r.KeyID, Version: version, Spec: spec, Key: key}, err
 	})
 }
 
@@ -199,7 +199,7 @@ func (o *OpenAPI) Sign(ctx context.Context, keyID, version string, algorithm Alg
 		if err != nil {
 			return Signature{}, errors.New("the reply's Value is not base64")
 		}
-		return Signature{KeyID: r.KeyID, Version: r.KeyVersionID, Value: value}, checkSignature("Value", algorithm, value)
+		return Signature{KeyID: r.KeyID, Version: version, Value: value}, checkSignature("Value", algorithm, value)
 	})
 }
 

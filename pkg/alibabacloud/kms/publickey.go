@@ -22,9 +22,12 @@ var (
 
 // parsePublicKey reads the PEM text of a public key as KMS gives it. The key is nil if Go's library does not know its curve.
 func parsePublicKey(text []byte) (crypto.PublicKey, KeySpec, error) {
-	block, _ := pem.Decode(text)
+	block, rest := pem.Decode(text)
 	if block == nil || block.Type != "PUBLIC KEY" {
 		return nil, "", errors.New("the reply's PublicKey is not PEM (-----BEGIN PUBLIC KEY-----)")
+	}
+	if another, _ := pem.Decode(rest); another != nil {
+		return nil, "", errors.New("the reply's PublicKey is more than one PEM block")
 	}
 	if spec := foreignCurve(block.Bytes); spec != "" {
 		return nil, spec, nil

@@ -78,6 +78,14 @@ func TestOpenAPIReplies(t *testing.T) {
 	newest := func(c *OpenAPI) error { _, err := c.PublicKey(t.Context(), "key-1", ""); return err }
 	sign := func(c *OpenAPI) error { _, err := c.Sign(t.Context(), "key-1", "v1", ECDSA, [32]byte{}); return err }
 	current := func(c *OpenAPI) error { _, err := c.Secret(t.Context(), "s", SecretVersion{}); return err }
+	byARN := func(c *OpenAPI) error {
+		_, err := c.PublicKey(t.Context(), "acs:kms:cn-hangzhou:1:key/key-1", "v1")
+		return err
+	}
+	byAliasARN := func(c *OpenAPI) error {
+		_, err := c.PublicKey(t.Context(), "acs:kms:cn-hangzhou:1:alias/a", "v1")
+		return err
+	}
 	byID := func(c *OpenAPI) error { _, err := c.Secret(t.Context(), "s", SecretVersion{ID: "v1"}); return err }
 
 	key := fields{"KeyId": "key-1", "KeyVersionId": "v1", "PublicKey": public(ecKey().Public())}
@@ -112,6 +120,11 @@ func TestOpenAPIReplies(t *testing.T) {
 		"no signature":             {sign, signature.with("Value", nil).json(), "Value has 0 bytes"},
 		"signature not in base64":  {sign, signature.with("Value", "!").json(), "Value is not base64"},
 		"too long a signature":     {sign, signature.with("Value", strings.Repeat("AAAA", 25)).json(), "Value has 75 bytes"},
+		"key by ARN":               {byARN, key.json(), ""},
+		"another key by ARN":       {byARN, key.with("KeyId", "key-2").json(), "the reply is about key key-2"},
+		"key by ARN of an alias":   {byAliasARN, key.with("KeyId", "key-2").json(), ""},
+		"two keys":                 {publicKey, key.with("PublicKey", public(ecKey().Public())+public(rsaKey().Public())).json(), "more than one"},
+		"text before the key":      {publicKey, key.with("PublicKey", "hush\n"+public(ecKey().Public())).json(), ""},
 		"metadata":                 {describe, fields{"KeyMetadata": fields{"KeyId": "key-1", "KeySpec": "RSA_2048"}}.json(), ""},
 		"another key's metadata":   {describe, fields{"KeyMetadata": fields{"KeyId": "key-2", "KeySpec": "RSA_2048"}}.json(), "the reply is about key key-2"},
 		"no metadata":              {describe, `{"RequestId":"r"}`, "no KeyMetadata.KeyId"},
