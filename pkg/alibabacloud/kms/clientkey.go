@@ -36,12 +36,17 @@ type ClientKeyConfig struct {
 	OnRequest func(service string, status int) // told of each request to "kms", for metrics; status 0 is one without an answer
 }
 
+// String names the endpoint only, so that printing a configuration shows no secret.
+func (c ClientKeyConfig) String() string { return "client key for KMS at " + c.Endpoint }
+
+// GoString is String, for %#v.
+func (c ClientKeyConfig) GoString() string { return c.String() }
+
 // ClientKey is a Client of a dedicated instance's own protocol, with the rights of an application access point. Make one with NewClientKey.
 // The protocol knows no versions of keys: it uses the primary one.
 type ClientKey struct {
 	cfg        ClientKeyConfig
 	credential *credential
-	transport  *http.Transport
 	http       *http.Client
 }
 
@@ -67,13 +72,15 @@ func NewClientKey(cfg ClientKeyConfig) (*ClientKey, error) {
 	if c.credential, err = parseClientKey(cfg.Key, cfg.Password, cfg.Now()); err != nil {
 		return nil, err
 	}
-	if c.transport, err = trusting(orDefault(cfg.Transport), cfg.CABundle); err != nil {
+	c.cfg.Key, c.cfg.Password = nil, "" // not needed any more
+	transport, err := trusting(orDefault(cfg.Transport), cfg.CABundle)
+	if err != nil {
 		return nil, err
 	}
 	// Offered only to a server that asks for one.
 	certificate := &tls.Certificate{Certificate: [][]byte{c.credential.certificate.Raw}, PrivateKey: c.credential.key}
-	c.transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
-	c.http = openapi.NewHTTPClient(flight.Transport(c.transport))
+	transport.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
+	c.http = openapi.NewHTTPClient(flight.Transport(transport))
 	return c, nil
 }
 
@@ -84,9 +91,6 @@ func (c *ClientKey) String() string {
 
 // Expires returns when the client key ends. The instance refuses it from then on.
 func (c *ClientKey) Expires() time.Time { return c.credential.certificate.NotAfter }
-
-// CloseIdleConnections closes the connections that wait for the next call.
-func (c *ClientKey) CloseIdleConnections() { c.transport.CloseIdleConnections() }
 
 // DescribeKey implements Client.
 func (c *ClientKey) DescribeKey(ctx context.Context, keyID string) (Key, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -64,6 +65,9 @@ func TestConfigs(t *testing.T) {
 		cfg.Key, cfg.Password = file, password
 		client, err := NewClientKey(cfg)
 		if field == "" {
+			if text := fmt.Sprintf("%v %+v %#v %v %+v %#v", cfg, cfg, cfg, &cfg, client, client); strings.Contains(text, "hush") || strings.Contains(text, fmt.Sprint(file[:9])) {
+				t.Errorf("a secret is printed: %s", text)
+			}
 			if err != nil || client.String() != "KMS at "+kstHost+" as client key KAAP.1" || client.Expires().Sub(now).Round(time.Minute) != time.Hour {
 				t.Errorf("%v, %v", client, err)
 			}

@@ -89,7 +89,6 @@ func (w *world) openAPI(cfg Config) *OpenAPI {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(client.CloseIdleConnections)
 	return client
 }
 
@@ -100,7 +99,6 @@ func (w *world) newClientKey(cfg ClientKeyConfig) *ClientKey {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(client.CloseIdleConnections)
 	return client
 }
 

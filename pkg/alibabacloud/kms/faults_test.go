@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -168,16 +169,13 @@ func TestTrust(t *testing.T) {
 
 // The certificate of a client key is offered to a server that asks for one, with which it agrees on TLS 1.2 at least.
 func TestClientCertificate(t *testing.T) {
-	w := newWorld(t, emulator.Options{})
 	var offered int
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { offered = len(r.TLS.PeerCertificates) }))
 	defer server.Close()
 	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
 	server.StartTLS()
-	client := w.clientKey
-	client.cfg.Endpoint = strings.TrimPrefix(server.URL, "https://")
-	client.transport.TLSClientConfig.RootCAs.AddCert(server.Certificate())
-	client.transport.Proxy = nil
+	client := must(NewClientKey(ClientKeyConfig{Endpoint: strings.TrimPrefix(server.URL, "https://"), Key: cannedKey(), Password: password,
+		CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), Transport: &http.Transport{}}))
 	if _, err := client.PublicKey(t.Context(), "key-1", ""); err == nil || !strings.Contains(err.Error(), "no KeyId") || offered != 1 {
 		t.Errorf("got %v, with %d certificates", err, offered)
 	}
