@@ -27,8 +27,9 @@ type OpenAPI struct {
 
 // gateway is a host of the OpenAPI.
 type gateway struct {
-	host string
-	api  *openapi.Caller
+	host      string
+	transport *http.Transport
+	api       *openapi.Caller
 }
 
 // NewOpenAPI returns a client. It calls nothing yet. Errors about cfg's fields are *parameter.Error.
@@ -66,13 +67,22 @@ func sharedHost(region, network string) string {
 }
 
 func (o *OpenAPI) gateway(host string, transport *http.Transport) gateway {
-	return gateway{host: host, api: &openapi.Caller{
+	return gateway{host: host, transport: transport, api: &openapi.Caller{
 		Service: "kms", HTTP: openapi.NewHTTPClient(flight.Transport(transport)), Now: o.cfg.Now, OnRequest: o.cfg.OnRequest,
 	}}
 }
 
 // String names the endpoint and the identity.
 func (o *OpenAPI) String() string { return fmt.Sprintf("KMS at %s as %s", o.main.host, o.cfg.Identity) }
+
+// CloseIdleConnections closes the connections that wait for the next call, those of Config.Transport included.
+func (o *OpenAPI) CloseIdleConnections() {
+	for _, g := range []gateway{o.main, o.shared} {
+		if g.transport != nil {
+			g.transport.CloseIdleConnections()
+		}
+	}
+}
 
 // question is a call of the API.
 type question struct {
