@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"cmp"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,12 +23,15 @@ const defaultRegion = "cn-hangzhou"
 
 // Options for Start. The zero value is a cloud with the lifetimes of the real one.
 type Options struct {
-	Region          string           // default of Instance.Region; default cn-hangzhou
-	SessionLifetime time.Duration    // of STS sessions; default: as the request's DurationSeconds says (1 h)
-	TokenLifetime   time.Duration    // of temporary passwords; default 1 h, never beyond the session's end
-	BearerLifetime  time.Duration    // of the registries' Bearer tokens; default 5 min
-	Now             func() time.Time // the cloud's clock, except for TLS; default time.Now
-	Log             *slog.Logger     // gets TLS and HTTP errors at debug level; default: none
+	Region          string        // default of Instance.Region; default cn-hangzhou
+	SessionLifetime time.Duration // of STS sessions; default: as the request's DurationSeconds says (1 h)
+	TokenLifetime   time.Duration // of temporary passwords; default 1 h, never beyond the session's end
+	BearerLifetime  time.Duration // of the registries' Bearer tokens; default 5 min
+	// ClusterKey is the public key that a real cluster's service account tokens, which it issues as ram.IssuerURL, are verified
+	// with; default: tokens are the emulator's own (Token, WriteTokenFile, PodEnv), which there are none of with a cluster's key.
+	ClusterKey crypto.PublicKey
+	Now        func() time.Time // the cloud's clock, except for TLS; default time.Now
+	Log        *slog.Logger     // gets TLS and HTTP errors at debug level; default: none
 }
 
 // Endpoint is one host of the cloud: its counters, latency and fault.
@@ -72,6 +76,9 @@ func Start(o Options) (*Cloud, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the emulator: %w", err)
 	}
+	if o.ClusterKey != nil {
+		directory.Issuer.Trust(o.ClusterKey)
+	}
 	c := &Cloud{o: o, directory: directory, regions: map[string]bool{o.Region: true}}
 	c.acr = acr.New(acr.Options{
 		Directory:      directory,
@@ -94,7 +101,7 @@ func Start(o Options) (*Cloud, error) {
 	if c.dir, err = os.MkdirTemp("", "emulator-"); err == nil {
 		err = os.WriteFile(c.CAFile(), c.CAPEM(), 0o600)
 	}
-	if err == nil {
+	if err == nil && o.ClusterKey == nil {
 		err = c.writeToken(TokenOptions{})
 	}
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry/remote"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
@@ -138,6 +139,11 @@ func (w *World) Push(ctx context.Context, r Registry, repository string, kind Ki
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
+	return image, w.Sign(ctx, repo, image, kind)
+}
+
+// Sign makes an image that is there already one of a kind.
+func (w *World) Sign(ctx context.Context, repo *remote.Repository, image ocispec.Descriptor, kind Kind) error {
 	now := time.Now()
 	// attach attaches a signature that notation would not make.
 	attach := func(who signing.Identity, of ocispec.Descriptor, at time.Time, change func([]byte) []byte) error {
@@ -150,24 +156,23 @@ func (w *World) Push(ctx context.Context, r Registry, repository string, kind Ki
 	asIs := func(envelope []byte) []byte { return envelope }
 	switch kind {
 	case SignedJWS:
-		err = w.releases.Sign(ctx, repo, image, signing.JWS)
+		return w.releases.Sign(ctx, repo, image, signing.JWS)
 	case SignedCOSE:
-		err = w.releases.Sign(ctx, repo, image, signing.COSE)
+		return w.releases.Sign(ctx, repo, image, signing.COSE)
 	case SelfSigned:
-		err = w.kms.Sign(ctx, repo, image, signing.JWS)
+		return w.kms.Sign(ctx, repo, image, signing.JWS)
 	case Stranger:
-		err = w.stranger.Sign(ctx, repo, image, signing.JWS)
+		return w.stranger.Sign(ctx, repo, image, signing.JWS)
 	case Tampered:
-		err = attach(w.releases, image, now, signing.Tamper)
+		return attach(w.releases, image, now, signing.Tamper)
 	case AnothersSignature:
 		other := image
 		other.Digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-		err = attach(w.releases, other, now, asIs)
+		return attach(w.releases, other, now, asIs)
 	case Expired:
-		err = attach(w.retired, image, now.AddDate(-1, -6, 0), asIs)
+		return attach(w.retired, image, now.AddDate(-1, -6, 0), asIs)
 	case Unsigned:
-	default:
-		err = fmt.Errorf("unknown kind %q", kind)
+		return nil
 	}
-	return image, err
+	return fmt.Errorf("unknown kind %q", kind)
 }

@@ -2,6 +2,7 @@ package ram
 
 import (
 	"cmp"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -48,10 +49,14 @@ type TokenOptions struct {
 	BadSignature bool          // signed by a key that is not the issuer's
 }
 
+// ErrNotOurs is the error of Token where a real cluster has the key.
+var ErrNotOurs = errors.New("the tokens of this issuer are signed by a cluster, not by the emulator")
+
 // Issuer is the cluster that signs tokens of service accounts.
 type Issuer struct {
 	now      func() time.Time
-	key      *ecdsa.PrivateKey
+	key      *ecdsa.PrivateKey // nil: the cluster is a real one
+	public   crypto.PublicKey  // of key, or the real cluster's
 	stranger *ecdsa.PrivateKey
 }
 
@@ -64,14 +69,21 @@ func newIssuer(now func() time.Time) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Issuer{now: now, key: key, stranger: stranger}, nil
+	return &Issuer{now: now, key: key, public: key.Public(), stranger: stranger}, nil
 }
+
+// Trust makes the issuer a real cluster, whose key for service accounts has this public half (RSA or ECDSA). The cluster must
+// issue tokens as IssuerURL. Call it before the first token is authorized.
+func (i *Issuer) Trust(public crypto.PublicKey) { i.key, i.public = nil, public }
 
 // Token returns a signed token with the claims of a projected service account token.
 func (i *Issuer) Token(o TokenOptions) (string, error) {
 	key := i.key
 	if o.BadSignature {
 		key = i.stranger
+	}
+	if key == nil {
+		return "", ErrNotOurs
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key},
 		(&jose.SignerOptions{}).WithHeader(jose.HeaderKey("kid"), keyID))
@@ -114,7 +126,7 @@ func (i *Issuer) Authorize(token string) (jwt.Claims, error) {
 	switch {
 	case claims.Issuer != IssuerURL:
 		return jwt.Claims{}, ErrIssuer
-	case parsed.Claims(i.key.Public(), &claims) != nil:
+	case parsed.Claims(i.public, &claims) != nil:
 		return jwt.Claims{}, ErrSignature
 	case !slices.Contains(claims.Audience, Audience):
 		return jwt.Claims{}, ErrAudience
