@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"slices"
@@ -19,6 +21,9 @@ import (
 
 // version is set by the linker: a semantic version without "v".
 var version = "0.0.0-dev"
+
+// maxRequest limits what is read from stdin, in bytes. A request holds a descriptor with annotations: registries take manifests of at most 4 MiB.
+const maxRequest = 8 << 20
 
 // The commands of notation's protocol: those that are answered, and those of capabilities that are not claimed. All others are people's.
 var (
@@ -49,9 +54,29 @@ func main() {
 }
 
 func answer(ctx context.Context, p *signing.Plugin) {
+	log.SetOutput(io.Discard) // such as of net/http, whose lines on stderr notation would take for the error
+	if err := limitStdin(ctx); err != nil {
+		fmt.Fprint(os.Stderr, plugin.NewGenericErrorf("reading the request: %v", err))
+		os.Exit(1)
+	}
 	command, err := cli.New(p)
 	if err != nil {
 		panic(err) // p is not nil
 	}
 	command.Execute(ctx, os.Args)
+}
+
+// limitStdin ends stdin after maxRequest bytes, and with ctx: reading from a terminal or a pipe does not end by itself.
+func limitStdin(ctx context.Context) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() { w.Close() })
+	go func(stdin io.Reader) {
+		defer w.Close()
+		io.Copy(w, io.LimitReader(stdin, maxRequest)) // what is missing then is told by whoever reads the request
+	}(os.Stdin)
+	os.Stdin = r
+	return nil
 }

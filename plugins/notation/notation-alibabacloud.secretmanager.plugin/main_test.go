@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/notaryproject/notation-core-go/signature"
 	_ "github.com/notaryproject/notation-core-go/signature/cose"
@@ -221,5 +224,35 @@ func TestEnvelopesVerify(t *testing.T) { // with nothing but the public parts
 		if err != nil || content.SignerInfo.SignatureAlgorithm != signature.AlgorithmES256 {
 			t.Errorf("%s: %v", mediaType, err)
 		}
+	}
+}
+
+func TestRequestsHaveALimit(t *testing.T) {
+	clearenv(t)
+	stdout, stderr, err := run(t, `{"contractVersion":"1.0","keyId":"`+strings.Repeat("k", maxRequest)+`"}`, "describe-key")
+	if err == nil || stdout != "" || !strings.Contains(stderr, "VALIDATION_ERROR") || len(stderr) > 1000 {
+		t.Errorf("%v; stdout %q; stderr of %d bytes", err, stdout, len(stderr))
+	}
+}
+
+func TestInterruptEndsWaitingForTheRequest(t *testing.T) {
+	clearenv(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, filepath.Join(executables.Folder(t), binary), "describe-key")
+	stdin := must(command.StdinPipe())
+	defer stdin.Close()
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// More than a pipe holds, so that it is being read, which is after signals are caught.
+	if _, err := stdin.Write([]byte("{" + strings.Repeat(" ", 1<<20))); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Wait(); ctx.Err() != nil || command.ProcessState.ExitCode() != 1 {
+		t.Errorf("%v, %v", err, ctx.Err())
 	}
 }
