@@ -98,6 +98,11 @@ func Parse(config map[string]string) (*Settings, error) {
 		OutputCertDir: cmp.Or(config[keyOutputCertDir], "."), CACerts: config[keyCACerts], CertSecret: config[keyCertSecret],
 		clientKeyFile: os.Getenv(EnvClientKeyFile), password: strings.TrimRight(os.Getenv(EnvPassword), "\r\n"), caFile: os.Getenv(EnvCAFile),
 	}
+	for name, path := range map[string]string{Key(keyOutputCertDir): s.OutputCertDir, Key(keyCACerts): s.CACerts, EnvClientKeyFile: s.clientKeyFile, EnvCAFile: s.caFile} {
+		if path == "~" || strings.HasPrefix(path, "~/") { // shells expand it at the beginning of words only, and env files know none
+			return nil, errorf(name, "%s begins with ~, which nobody has expanded: write $HOME, or the whole path", path)
+		}
+	}
 	s.Endpoint, s.endpointFrom = first(config, keyEndpoint, EnvEndpoint, "")
 	s.Region, s.regionFrom = first(config, keyRegion, EnvRegion, DefaultRegion)
 	if err := s.parseCertificate(config); err != nil {

@@ -71,6 +71,8 @@ func TestParseRefuses(t *testing.T) {
 		"misspelt":               {nil, map[string]string{"output_certs_dir": "x"}, []string{"plugin-config output_certs_dir", "did you mean output_cert_dir?"}},
 		"unknown":                {nil, map[string]string{"self_signed": "true"}, []string{"plugin-config self_signed", "known are output_cert_dir, ca_certs"}},
 		"empty":                  {nil, map[string]string{"ca_certs": ""}, []string{"plugin-config ca_certs", "is empty"}},
+		"folder of ~":            {nil, map[string]string{"output_cert_dir": "~/certs"}, []string{"plugin-config output_cert_dir", "~/certs", "$HOME"}},
+		"file of ~":              {map[string]string{EnvClientKeyFile: "~/clientkey"}, nil, []string{EnvClientKeyFile, "~/clientkey", "$HOME"}},
 		"file and secret":        {nil, map[string]string{"ca_certs": "x", "cert_secret": "y"}, []string{"plugin-config ca_certs", "cert_secret exclude"}},
 		"file and subject":       {nil, map[string]string{"ca_certs": "x", "cert_subject": "y"}, []string{"plugin-config cert_subject", "ca_certs exclude"}},
 		"secret and validity":    {nil, map[string]string{"cert_secret": "x", "cert_validity": "y"}, []string{"plugin-config cert_validity", "cert_secret exclude"}},
