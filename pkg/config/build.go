@@ -28,11 +28,12 @@ type Builder struct {
 	current    built
 
 	mu        sync.Mutex
-	providers map[string]namedProvider
+	providers namedProviders
+	holdings  holdings  // what they held when the last Snapshot was made
 	failed    time.Time // when Rebuild failed the last time; zero: it did not since
 }
 
-// built is what the last Snapshot was made of.
+// built is what the last Snapshot was made of, besides key material.
 type built struct {
 	config *Config
 	scope  verification.Scope
@@ -60,11 +61,12 @@ func (b *Builder) Build(ctx context.Context, c *Config) (_ *verification.Snapsho
 	if err != nil {
 		return nil, err
 	}
+	held := providers.all().holdings() // before the verifiers take it: what changes meanwhile is seen by Stale
 	if scope.Verifiers, err = b.verifiers(ctx, c, providers); err != nil {
 		return nil, err
 	}
 	b.mu.Lock()
-	b.providers, b.failed = providers, time.Time{}
+	b.providers, b.holdings, b.failed = providers, held, time.Time{}
 	b.mu.Unlock()
 	b.current = built{c, scope}
 	return b.snapshot(c, scope), nil
@@ -74,17 +76,21 @@ func (b *Builder) Build(ctx context.Context, c *Config) (_ *verification.Snapsho
 // Snapshot decides nothing: key material that is gone must not be trusted any more.
 func (b *Builder) Rebuild(ctx context.Context) *verification.Snapshot {
 	c, scope := b.current.config, b.current.scope
-	verifiers, err := b.verifiers(ctx, c, b.namedProviders())
-	var failed time.Time
-	if err != nil {
-		failed = time.Now()
-		b.Log.Error("images cannot be verified with the key material that there is now", "error", err)
-		scope.Err = fmt.Errorf("the configuration cannot be used with the key material that there is now: %w", err)
-	}
+	providers := b.namedProviders()
+	held := providers.all().holdings()
+	verifiers, err := b.verifiers(ctx, c, providers)
 	scope.Verifiers = verifiers
 	b.mu.Lock()
-	b.failed = failed
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	first := b.failed.IsZero()
+	b.holdings, b.failed = held, time.Time{}
+	if err != nil {
+		b.failed = time.Now()
+		scope.Err = fmt.Errorf("the configuration cannot be used with the key material that there is now: %w", err)
+		if first { // it is tried again and again
+			b.Log.Error("images cannot be verified with the key material that there is now", "error", err)
+		}
+	}
 	return b.snapshot(c, scope)
 }
 

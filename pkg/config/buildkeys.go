@@ -78,6 +78,7 @@ func (b *Builder) keyProviders(ctx context.Context, c *Config) (namedProviders, 
 	return providers, nil
 }
 
+// namedProviders returns those of the last configuration.
 func (b *Builder) namedProviders() namedProviders {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -98,40 +99,50 @@ func (b *Builder) Due() time.Time {
 	return due
 }
 
-// Refresh reads the key management providers that are due, and tells whether Rebuild is needed: because one holds something else than before,
-// or because the last Rebuild failed.
+// Refresh reads the key management providers that are due, and tells whether Rebuild is needed: because the last Snapshot is stale, or because
+// the last Rebuild failed.
 func (b *Builder) Refresh(ctx context.Context) bool {
 	providers := b.KeyProviders()
-	changed := b.read(ctx, providers, providers.IsDue)
+	b.read(ctx, providers, providers.IsDue)
+	stale := b.Stale()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return changed || !b.failed.IsZero()
+	return stale || !b.failed.IsZero()
 }
 
+// Stale tells whether a key management provider holds something else than when the last Snapshot was made. A Build that failed may have read it.
+func (b *Builder) Stale() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.holdings.same(b.providers.all().holdings())
+}
+
+// remindAfter is after which time it is logged again that a provider still cannot be read.
+const remindAfter = 10 * time.Minute
+
 // read reads providers and logs what is new.
-func (b *Builder) read(ctx context.Context, providers KeyProviders, wanted func(name string) bool) bool {
-	type state struct {
-		held     KeyMaterial
-		degraded error
-	}
+func (b *Builder) read(ctx context.Context, providers KeyProviders, wanted func(name string) bool) {
 	before := make(map[string]state)
 	for name, p := range providers {
-		held, _ := p.Material()
-		_, degraded := p.Degraded()
-		before[name] = state{held, degraded}
+		before[name] = p.current()
 	}
-	changed := providers.Read(ctx, wanted)
+	providers.Read(ctx, wanted)
+	if ctx.Err() != nil {
+		return // the process ends, which is no news of providers
+	}
 	for name, p := range providers {
-		held, err := p.Material()
-		since, degraded := p.Degraded()
-		switch was := before[name]; {
-		case err != nil:
-			b.Log.Error("a key management provider holds nothing", "provider", name, "error", err)
-		case degraded != nil && (was.degraded == nil || was.degraded.Error() != degraded.Error()):
-			b.Log.Warn("a key management provider could not be read in full; what it held stays in use", "provider", name, "since", since, "error", degraded)
-		case degraded == nil && was.degraded != nil || !held.same(was.held):
-			b.Log.Info("key material loaded", "provider", name, "certificates", held.CertificateStatus, "keys", held.KeyStatus)
+		was, is := before[name], p.current()
+		differs := (is.err == nil) != (was.err == nil) || (is.degraded == nil) != (was.degraded == nil)
+		// Errors are not compared: each names another request.
+		news := differs || is.readAt.Sub(is.since)/remindAfter > was.readAt.Sub(is.since)/remindAfter
+		switch {
+		case is.err != nil && news:
+			b.Log.Error("a key management provider holds nothing", "provider", name, "since", is.since, "error", is.err)
+		case is.err == nil && is.degraded != nil && news:
+			b.Log.Warn("a key management provider could not be read in full; what it held stays in use", "provider", name, "since", is.since,
+				"error", is.degraded)
+		case is.err == nil && (differs || !is.held.same(was.held)):
+			b.Log.Info("key material loaded", "provider", name, "certificates", is.held.CertificateStatus, "keys", is.held.KeyStatus)
 		}
 	}
-	return changed
 }

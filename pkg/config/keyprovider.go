@@ -69,7 +69,12 @@ type KeyProvider struct {
 
 	reading chan struct{} // holds one while the provider is read
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	state
+}
+
+// state is what is known of a provider.
+type state struct {
 	held     KeyMaterial
 	err      error // why nothing is held; nil: something is
 	degraded error // why what is held could not be read again
@@ -106,7 +111,7 @@ func (f Factories) KeyProvider(block kmpconfig.KeyManagementProviderConfig) (*Ke
 	if !provider.IsRefreshable() {
 		interval = 0
 	}
-	return &KeyProvider{kind: kind, provider: provider, interval: interval, reading: make(chan struct{}, 1), err: errUnread}, nil
+	return &KeyProvider{kind: kind, provider: provider, interval: interval, reading: make(chan struct{}, 1), state: state{err: errUnread}}, nil
 }
 
 func refreshInterval(block kmpconfig.KeyManagementProviderConfig) (time.Duration, error) {
@@ -186,6 +191,13 @@ func (p *KeyProvider) Degraded() (since time.Time, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.since, p.degraded
+}
+
+// current returns all that is known.
+func (p *KeyProvider) current() state {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state
 }
 
 // Due returns when the provider is to be read the next time; zero: never.

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -270,6 +271,110 @@ func TestBuilderRefresh(t *testing.T) {
 		v.err = nil
 		if s := refresh(); s == nil || s.Scope("").Err != nil {
 			t.Errorf("the keys are back: %v", s)
+		}
+	})
+}
+
+// A Build that fails has read the providers all the same: what is gone must not stay trusted because of a mistake elsewhere.
+func TestFailedBuildLeavesNothingStale(t *testing.T) {
+	const configuration = `{
+	  "store":    {"plugins": [{"name": "memory"}]},
+	  "policy":   {"plugin": {"name": "configPolicy"}},
+	  "keyManagementProvider": {"plugins": [{"name": "kms", "type": "vault"}]},
+	  "verifier": {"plugins": [{"name": "checker", "artifactTypes": "*", "trust": "kms"}]}
+	}`
+	mistaken := strings.Replace(configuration, `"trust": "kms"`, `"trust": "nonesuch"`, 1)
+	for name, change := range map[string]func(v *vault){
+		"gone":    func(v *vault) { v.err = keymaterial.ErrGone },
+		"rotated": func(v *vault) { v.certificate = "two" },
+		"same":    func(*vault) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := &vault{certificate: "one"}
+			b := &Builder{Factories: v.factories(), Log: discard}
+			build := func(text string) error {
+				c, err := Parse("config.json", []byte(text), discard)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = b.Build(t.Context(), c)
+				return err
+			}
+			if b.Stale() {
+				t.Error("stale before there is anything")
+			}
+			if err := build(configuration); err != nil {
+				t.Fatal(err)
+			}
+			change(v)
+			if err := build(mistaken); err == nil {
+				t.Fatal("the mistake was taken")
+			}
+			if got, want := b.Stale(), name != "same"; got != want {
+				t.Errorf("stale: %t, want %t", got, want)
+			}
+			if got, want := b.Refresh(t.Context()), name != "same"; got != want { // nothing is due, or read again
+				t.Errorf("Refresh: %t, want %t", got, want)
+			}
+			if s := b.Rebuild(t.Context()); (s.Scope("").Err != nil) != (name == "gone") || b.Stale() {
+				t.Errorf("rebuilt: %v, stale: %t", s.Scope("").Err, b.Stale())
+			}
+		})
+	}
+}
+
+// What goes on for long is logged now and then only, and each change of it at once.
+func TestTroubleIsLoggedInMeasure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		v := &vault{certificate: "one"}
+		b := &Builder{Factories: v.factories(), Log: slog.New(slog.NewTextHandler(&log, nil))}
+		c, err := Parse("config.json", []byte(`{
+		  "store":    {"plugins": [{"name": "memory"}]},
+		  "policy":   {"plugin": {"name": "configPolicy"}},
+		  "keyManagementProvider": {"plugins": [{"name": "kms", "type": "vault", "refreshInterval": "1s"}]},
+		  "verifier": {"plugins": [{"name": "checker", "artifactTypes": "*", "trust": "kms"}]}
+		}`), discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Build(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			err  error
+			want string
+		}{
+			{nil, ""},
+			{errors.New("KMS is down"), "could not be read in full"},
+			{keymaterial.ErrGone, "holds nothing"},
+			{nil, "key material loaded"},
+		} {
+			log.Reset()
+			for i := range 25 * 60 { // 25 minutes
+				if v.err = step.err; v.err != nil {
+					v.err = fmt.Errorf("%w (RequestId R-%d)", step.err, i)
+				}
+				time.Sleep(time.Until(b.Due()))
+				if b.Refresh(t.Context()) {
+					b.Rebuild(t.Context())
+				}
+			}
+			want := 0
+			switch {
+			case errors.Is(v.err, keymaterial.ErrGone):
+				want = 3 // at once, and every ten minutes
+				if n := strings.Count(log.String(), "images cannot be verified"); n != 1 {
+					t.Errorf("it is told %d times that nothing can be verified", n)
+				}
+			case v.err != nil:
+				want = 3
+			case step.want != "":
+				want = 1
+			}
+			if got := strings.Count(log.String(), step.want); step.want != "" && got != want || step.want == "" && log.Len() > 0 {
+				t.Errorf("%v: %d times %q, want %d", step.err, got, step.want, want)
+			}
 		}
 	})
 }

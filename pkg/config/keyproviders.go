@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,3 +70,19 @@ func (p KeyProviders) Due() time.Time {
 	}
 	return first
 }
+
+// holdings are what providers hold, by their references; those that hold nothing are missing.
+type holdings map[string]KeyMaterial
+
+// holdings returns what the providers hold now.
+func (p KeyProviders) holdings() holdings {
+	all := make(holdings)
+	for reference, provider := range p {
+		if held, err := provider.Material(); err == nil {
+			all[reference] = held
+		}
+	}
+	return all
+}
+
+func (h holdings) same(other holdings) bool { return maps.EqualFunc(h, other, KeyMaterial.same) }
