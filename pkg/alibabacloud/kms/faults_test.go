@@ -28,7 +28,6 @@ func TestFaults(t *testing.T) {
 	if _, err := w.dedicated.Secret(t.Context(), "s", SecretVersion{}); err != nil { // a session is at hand
 		t.Fatal(err)
 	}
-	w.dedicated.cfg.Timeout, w.clientKey.cfg.Timeout = 500*time.Millisecond, 500*time.Millisecond
 	for name, tc := range map[string]struct {
 		fault     emulator.Fault
 		clientKey *emulator.Fault // instead of fault, for the client key's protocol
@@ -58,6 +57,11 @@ func TestFaults(t *testing.T) {
 				if strings.Contains(name, "once") || strings.Contains(name, "with 400") {
 					set.Times = 1
 				}
+				timeout := 10 * time.Second // so that all attempts are made on a busy machine, too
+				if set.Hang || set.Drip {
+					timeout = 500 * time.Millisecond
+				}
+				w.dedicated.cfg.Timeout, w.clientKey.cfg.Timeout = timeout, timeout
 				w.Endpoint(kstHost).SetFault(set)
 				defer w.Endpoint(kstHost).SetFault(emulator.Fault{})
 				w.ResetCalls()
