@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -42,9 +41,6 @@ var kinds = []string{KindDefault, "access_key", "sts", "oidc_role_arn", "ram_rol
 // environment, then what credentials-go looks for: the aliyun command's profile, the credentials file, the ECS instance's role.
 // It asks nobody yet. Errors name the variable that is missing; that of an unknown kind is a *parameter.Error about "credential_type".
 func Chain(kind string, c Config) (rrsa.Source, error) {
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
 	kind = cmp.Or(kind, KindDefault)
 	if !slices.Contains(kinds, kind) {
 		return nil, parameter.Errorf("credential_type", "%q is not one of %s", kind, strings.Join(kinds, ", "))

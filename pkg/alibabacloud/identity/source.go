@@ -30,13 +30,16 @@ type Config struct {
 	Timeout   time.Duration // of one call to STS, retries included
 	Transport http.RoundTripper
 	Now       func() time.Time
-	Log       *slog.Logger
+	Log       *slog.Logger                     // default slog.Default()
 	OnRequest func(service string, status int) // told of each request to STS
 }
 
 // New returns the source of credentials. It asks nobody yet. The error wraps rrsa.ErrNoIdentity if there is neither a Credential nor an RRSA
 // identity.
 func New(c Config) (rrsa.Source, error) {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
 	env := rrsa.FromEnv()
 	if c.Credential != nil {
 		if env.RoleARN != "" && env.OIDCProviderARN != "" {

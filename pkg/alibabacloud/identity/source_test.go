@@ -53,6 +53,13 @@ func TestNew(t *testing.T) {
 	}
 }
 
+func TestNewWithoutALog(t *testing.T) {
+	setEnv(t, podEnv)
+	if _, err := New(Config{Credential: &Credential{Type: "access_key", AccessKeyID: "id", AccessKeySecret: "hush"}}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCredentialCheck(t *testing.T) {
 	env := map[string]string{EnvAccessKeyID: "id", EnvAccessKeySecret: "hush", EnvSecurityToken: "hush"}
 	for name, tc := range map[string]struct {

@@ -21,8 +21,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var secret = rrsa.Credential{AccessKeyID: "STS.1", AccessKeySecret: "hush-secret", SecurityToken: "hush-token"}
 
-// ask makes a call of a server that answers with handler.
-func ask(t *testing.T, handler http.HandlerFunc) ([]byte, reply.Failure, bool, []int) {
+// ask makes a call, of at most timeout, of a server that answers with handler.
+func ask(t *testing.T, timeout time.Duration, handler http.HandlerFunc) ([]byte, reply.Failure, bool, []int) {
 	t.Helper()
 	server := httptest.NewTLSServer(handler)
 	t.Cleanup(server.Close)
@@ -36,7 +36,7 @@ func ask(t *testing.T, handler http.HandlerFunc) ([]byte, reply.Failure, bool, [
 			}
 			told = append(told, status)
 		}}
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	body, answered, ok := caller.Do(ctx, Call{Action: "Do", Version: "2016-01-20", Endpoint: strings.TrimPrefix(server.URL, "https://"),
 		Region: "cn-hangzhou", Query: map[string]string{"KeyId": "a/b+c=", "Digest": "é"}}, secret)
@@ -45,7 +45,7 @@ func ask(t *testing.T, handler http.HandlerFunc) ([]byte, reply.Failure, bool, [
 
 func TestRequest(t *testing.T) {
 	var got *http.Request
-	body, answered, ok, told := ask(t, func(w http.ResponseWriter, r *http.Request) {
+	body, answered, ok, told := ask(t, time.Minute, func(w http.ResponseWriter, r *http.Request) {
 		got = r
 		w.Header().Set("Content-Type", "text/xml;charset=utf-8") // which the SDK would believe
 		fmt.Fprint(w, `{"RequestId":"r","Value":1}`)
@@ -91,7 +91,11 @@ func TestFailures(t *testing.T) {
 			fmt.Fprint(w, "{")
 		}, 200, "broke off", reply.ErrBrokeOff, false},
 	} {
-		_, answered, ok, told := ask(t, tc.handler)
+		timeout := time.Minute
+		if tc.is == context.DeadlineExceeded {
+			timeout = 300 * time.Millisecond
+		}
+		_, answered, ok, told := ask(t, timeout, tc.handler)
 		text := answered.Text("call", "")
 		if _, passing := answered.Passing(); ok || answered.StatusCode != tc.status || !strings.Contains(text, tc.want) || strings.Contains(text, "hush") ||
 			tc.is != nil && !errors.Is(answered.Err, tc.is) || passing != tc.passing || fmt.Sprint(told) != fmt.Sprintf("[%d]", tc.status) {
