@@ -78,7 +78,10 @@ func (f Folder) ForKey(ctx context.Context, need Need) (chain Chain, note string
 	}
 	chain, unfit := fit(old, need)
 	if unfit == nil {
-		return f.writeDown(chain, need.Origin), "", nil
+		if len(chain.Certificates) == len(old.Certificates) { // else there are others', too, which would be lost
+			chain = f.writeDown(chain, need.Origin)
+		}
+		return chain, "", nil
 	}
 	others := f.kept()
 	chain, found := firstFit(others, need)
@@ -225,7 +228,10 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	}()
 	select {
 	case h := <-done:
-		return h.unlock, h.err
+		if h.err != nil {
+			return nil, fmt.Errorf("the certificate is kept there, so it must be a directory that can be written to: %w", h.err)
+		}
+		return h.unlock, nil
 	case <-ctx.Done():
 		go func() {
 			if h := <-done; h.err == nil {

@@ -305,6 +305,17 @@ func TestForKeyKeepsNamesakes(t *testing.T) {
 	}
 }
 
+func TestForKeyKeepsWhatElseIsInTheFile(t *testing.T) {
+	f, a, b, now := Folder(t.TempDir()), &owner{key: newKey(t)}, &owner{key: newKey(t)}, time.Now()
+	put(t, f.Path(), Chain{Certificates: []*x509.Certificate{must(chainOf(a, now)).Leaf(), must(chainOf(b, now)).Leaf()}})
+	for _, o := range []*owner{a, b, a} {
+		o.made = 0
+		if chain, note, err := f.ForKey(t.Context(), o.need(now)); err != nil || o.made != 0 || note != "" || !SameKey(chain.Leaf().PublicKey, o.key.Public()) {
+			t.Errorf("made %d, %q, %v", o.made, note, err)
+		}
+	}
+}
+
 func put(t *testing.T, path string, chain Chain) {
 	t.Helper()
 	if err := os.WriteFile(path, chain.Encode(), 0o644); err != nil {

@@ -98,10 +98,8 @@ func Parse(config map[string]string) (*Settings, error) {
 		OutputCertDir: cmp.Or(config[keyOutputCertDir], "."), CACerts: config[keyCACerts], CertSecret: config[keyCertSecret],
 		clientKeyFile: os.Getenv(EnvClientKeyFile), password: strings.TrimRight(os.Getenv(EnvPassword), "\r\n"), caFile: os.Getenv(EnvCAFile),
 	}
-	for name, path := range map[string]string{Key(keyOutputCertDir): s.OutputCertDir, Key(keyCACerts): s.CACerts, EnvClientKeyFile: s.clientKeyFile, EnvCAFile: s.caFile} {
-		if path == "~" || strings.HasPrefix(path, "~/") { // shells expand it at the beginning of words only, and env files know none
-			return nil, errorf(name, "%s begins with ~, which nobody has expanded: write $HOME, or the whole path", path)
-		}
+	if err := s.checkPaths(); err != nil {
+		return nil, err
 	}
 	s.Endpoint, s.endpointFrom = first(config, keyEndpoint, EnvEndpoint, "")
 	s.Region, s.regionFrom = first(config, keyRegion, EnvRegion, DefaultRegion)
@@ -120,6 +118,18 @@ func first(config map[string]string, key, variable, otherwise string) (value, fr
 		return value, Key(key)
 	}
 	return cmp.Or(os.Getenv(variable), otherwise), variable
+}
+
+// checkPaths refuses paths that a shell was to expand: it does so at the beginning of words only, and files of variables know nothing of it.
+func (s *Settings) checkPaths() error {
+	for _, given := range []struct{ name, path string }{
+		{Key(keyOutputCertDir), s.OutputCertDir}, {Key(keyCACerts), s.CACerts}, {EnvClientKeyFile, s.clientKeyFile}, {EnvCAFile, s.caFile},
+	} {
+		if given.path == "~" || strings.HasPrefix(given.path, "~/") {
+			return errorf(given.name, "%s begins with ~, which nobody has expanded: write $HOME, or the whole path", given.path)
+		}
+	}
+	return nil
 }
 
 func (s *Settings) parseCertificate(config map[string]string) error {

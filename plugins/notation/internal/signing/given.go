@@ -71,9 +71,9 @@ func (s *session) signWithGiven(spec plugin.KeySpec, payload []byte) (made, erro
 	if err != nil {
 		return made{}, err
 	}
-	version := s.settings.KeyVersion
+	version, byText := s.settings.KeyVersion, false
 	if version == "" && g.Origin.Names(s.keyID) && !s.settings.ByClientKey() {
-		version = g.Origin.Version
+		version, byText = g.Origin.Version, g.Origin.Version != ""
 	}
 	chain, err := s.order(g, nil)
 	if errors.Is(err, certificate.ErrLeaf) {
@@ -95,6 +95,9 @@ func (s *session) signWithGiven(spec plugin.KeySpec, payload []byte) (made, erro
 		return made{}, g.wrap(err)
 	}
 	m, err := s.signFor(chain, version, alg, payload)
+	if byText && errors.Is(err, kms.ErrNotFound) {
+		return made{}, g.wrap(fmt.Errorf("the text before the certificate says that it is for version %s of the key: %w", version, err))
+	}
 	if err != nil {
 		return made{}, s.explain(err, g, chain[0], version)
 	}

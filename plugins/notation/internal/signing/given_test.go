@@ -192,3 +192,14 @@ func TestCertSecret(t *testing.T) {
 		}
 	}
 }
+
+func TestCertSecretOfAnotherKeyThanTheAliasIsNow(t *testing.T) {
+	w := newWorld(t, ways[0])
+	old := w.addKey(t, emulated.KeyOptions{Alias: "alias/signer"})
+	w.sign(t, "alias/signer")
+	w.KMS().PutSecret("signer", string(must(os.ReadFile(w.file()))))
+	w.KMS().DeleteKey(old)
+	w.addKey(t, emulated.KeyOptions{Alias: "alias/signer", Material: rsaKeys()[1]})
+	_, err := w.generate(t, "alias/signer", plugin.KeySpecRSA2048, "cert_secret", "signer")
+	checkFailure(t, err, plugin.ErrorCodeValidation, "plugin-config cert_secret signer", "the text before the certificate")
+}

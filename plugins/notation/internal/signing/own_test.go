@@ -217,7 +217,7 @@ func TestDirectoryThatCannotBeUsed(t *testing.T) {
 	w := newWorld(t, ways[0])
 	id := w.addKey(t, emulated.KeyOptions{})
 	_, err := w.generate(t, id, plugin.KeySpecRSA2048, "output_cert_dir", filepath.Join(w.dir, "absent"))
-	checkFailure(t, err, plugin.ErrorCodeValidation, "plugin-config output_cert_dir", "absent")
+	checkFailure(t, err, plugin.ErrorCodeValidation, "plugin-config output_cert_dir", "absent", "a directory that can be written to")
 	if err := os.WriteFile(w.file(), []byte("notes of mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}

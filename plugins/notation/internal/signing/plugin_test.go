@@ -96,18 +96,21 @@ func TestFailuresOfKMS(t *testing.T) {
 			w := newWorld(t, way)
 			id := w.addKey(t, emulated.KeyOptions{Spec: "EC_P256"})
 			w.sign(t, id)
+			timeout := "1m"
 			both := func(code plugin.ErrorCode, want ...string) {
 				t.Helper()
-				_, err := w.describe(t, id, "timeout", "1s")
+				_, err := w.describe(t, id, "timeout", timeout)
 				checkFailure(t, err, code, want...)
-				_, err = w.generate(t, id, plugin.KeySpecEC256, "timeout", "1s")
+				_, err = w.generate(t, id, plugin.KeySpecEC256, "timeout", timeout)
 				checkFailure(t, err, code, want...)
 			}
 			w.KMS().Deny(way.lookUp, way.sign)
 			both(plugin.ErrorCodeAccessDenied, "NoPermission")
 			w.KMS().Deny()
 			w.fault(way.host, emulator.Fault{Hang: true})
+			timeout = "1s"
 			both(plugin.ErrorCodeTimeout, "the command had 1s", "plugin-config timeout")
+			timeout = "1m"
 
 			w.callTimeout = 100 * time.Millisecond
 			both(plugin.ErrorCodeTimeout, "no complete answer in time")
