@@ -134,7 +134,8 @@ func TestOpenAPIReplies(t *testing.T) {
 		"no newest version":        {newest, list(0).json(), "the key has no version"},
 		"no count":                 {versions, list(nil, version).json(), "no TotalCount"},
 		"absurdly many":            {versions, list(1001, version).json(), "more than 1000 versions"},
-		"an endless list":          {versions, list(1000, version, version).json(), "ends after 20 of 1000"},
+		"a page twice":             {versions, list(2, version).json(), "version v1 twice"},
+		"a version twice":          {versions, list(2, version, version).json(), "version v1 twice"},
 		"a list that ends early":   {versions, list(2).json(), "ends after 0 of 2"},
 		"a version without ID":     {versions, list(1, version.with("KeyVersionId", "")).json(), "without KeyVersionId"},
 		"a version without date":   {versions, list(1, version.with("CreationDate", "yesterday")).json(), "CreationDate of version v1"},
@@ -161,6 +162,19 @@ func TestOpenAPIReplies(t *testing.T) {
 		if failed, ok := errors.AsType[*Error](err); !ok || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "hush") || failed.StatusCode != 200 {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
 		}
+	}
+}
+
+// A list whose pages are never full ends.
+func TestEndlessList(t *testing.T) {
+	client, _ := canned(&answer{})
+	client.main.api.HTTP.Transport = roundTrip(func(r *http.Request) *http.Response {
+		body := fmt.Sprintf(`{"TotalCount":1000,"KeyVersions":{"KeyVersion":[{"KeyVersionId":"v%s","CreationDate":"2024-01-02T03:04:05Z"}]}}`,
+			r.URL.Query().Get("PageNumber"))
+		return &http.Response{Status: "200 OK", StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}
+	})
+	if _, err := client.KeyVersions(t.Context(), "key-1"); err == nil || !strings.Contains(err.Error(), "ends after 10 of 1000") {
+		t.Error(err)
 	}
 }
 

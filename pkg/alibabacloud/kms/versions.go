@@ -30,7 +30,7 @@ func (o *OpenAPI) KeyVersions(ctx context.Context, keyID string) ([]KeyVersion, 
 	for number := 1; ; number++ {
 		q.query = map[string]string{"KeyId": keyID, "PageNumber": strconv.Itoa(number), "PageSize": strconv.Itoa(pageSize)}
 		page, err := ask(ctx, o, at, q, func(body []byte) (versionPage, error) {
-			return decodeVersions(body, len(all), number == maxPages)
+			return decodeVersions(body, all, number == maxPages)
 		})
 		if err != nil {
 			return nil, err
@@ -48,8 +48,8 @@ type versionPage struct {
 	total    int
 }
 
-// decodeVersions reads the page that comes after so many versions. The last one that is read must complete the list.
-func decodeVersions(body []byte, before int, last bool) (versionPage, error) {
+// decodeVersions reads the page that comes after other versions. The last one that is read must complete the list.
+func decodeVersions(body []byte, before []KeyVersion, last bool) (versionPage, error) {
 	var r struct {
 		KeyVersions struct {
 			KeyVersion []struct {
@@ -63,18 +63,23 @@ func decodeVersions(body []byte, before int, last bool) (versionPage, error) {
 		return versionPage{}, err
 	}
 	list := r.KeyVersions.KeyVersion
+	count := len(before) + len(list)
 	switch {
 	case r.TotalCount == nil:
 		return versionPage{}, errors.New("the reply has no TotalCount")
-	case *r.TotalCount > maxVersions || before+len(list) > maxVersions:
+	case *r.TotalCount > maxVersions || count > maxVersions:
 		return versionPage{}, fmt.Errorf("the reply lists more than %d versions, which no key has", maxVersions)
-	case (len(list) == 0 || last) && before+len(list) < *r.TotalCount:
-		return versionPage{}, fmt.Errorf("the list of versions ends after %d of %d", before+len(list), *r.TotalCount)
+	case (len(list) == 0 || last) && count < *r.TotalCount:
+		return versionPage{}, fmt.Errorf("the list of versions ends after %d of %d", count, *r.TotalCount)
 	}
 	page := versionPage{total: *r.TotalCount}
 	for _, v := range list {
 		if v.KeyVersionID == "" {
 			return versionPage{}, errors.New("the reply has a version without KeyVersionId")
+		}
+		same := func(other KeyVersion) bool { return other.ID == v.KeyVersionID }
+		if slices.ContainsFunc(before, same) || slices.ContainsFunc(page.versions, same) { // so that another one may be missing
+			return versionPage{}, fmt.Errorf("the pages of the list have version %s twice; the list may have changed meanwhile: try again", reply.Text(v.KeyVersionID))
 		}
 		created, err := time.Parse(time.RFC3339, v.CreationDate)
 		if err != nil {
