@@ -27,9 +27,9 @@ type SDK struct {
 	used Credential
 }
 
-// NewSDK returns a Source of cfg, whose Type is one of credentials-go's; without a Type it is credentials-go's default chain. Types that call a service do so through the proxy
-// and trust of the environment. Each wait for one ends after timeout. Some types read files right away, so that
-// NewSDK returns their errors; credentials-go names the field.
+// NewSDK returns a Source of cfg, whose Type is one of credentials-go's; without a Type it is credentials-go's default chain. Types that call
+// a service do so through the proxy and trust of the environment. Each wait for one ends after timeout. Some types read files right away, so
+// that NewSDK returns their errors; credentials-go names the field.
 func NewSDK(cfg credentials.Config, timeout time.Duration) (*SDK, error) {
 	if timeout == 0 {
 		timeout = defaultTimeout

@@ -29,7 +29,8 @@ type secretVersion struct {
 }
 
 // PutSecret adds a version to a secret, and the secret if need be, and returns the version's ID. The version becomes ACSCurrent, the one that was
-// becomes ACSPrevious, and older ones lose their stage. The value is text: PutSecret panics if it is not UTF-8. Secrets are in the service's region, and those of its instances serve them.
+// becomes ACSPrevious, and older ones lose their stage. The value is text: PutSecret panics if it is not UTF-8. Secrets are in the service's region,
+// and the hosts of its instances there serve them, too.
 func (s *Service) PutSecret(name, value string) (versionID string) {
 	if !utf8.ValidString(value) {
 		panic("kms: the value of secret " + name + " is not UTF-8")
