@@ -3,14 +3,12 @@ package certificate
 import (
 	"context"
 	"crypto"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
@@ -22,11 +20,7 @@ import (
 // FileName is that of the certificate of signatures, as Alibaba Cloud's own plugin names it.
 const FileName = "signer.crt"
 
-const (
-	lockName = "." + FileName + ".lock"
-	// maxKept limits how many certificates of other keys are looked through. A directory that several keys share has a few.
-	maxKept = 100
-)
+const lockName = "." + FileName + ".lock"
 
 // Folder is the path of the directory that FileName is in. Beside it are the certificates that it held before, as signer-<serial number>.crt:
 // they may be trust anchors, and keys that share the directory find theirs again.
@@ -121,16 +115,6 @@ func (f Folder) writeDown(chain Chain, origin Origin) Chain {
 	return chain
 }
 
-// aside is where a chain is kept. Serial numbers are unique only within an authority, and self-signed certificates are each their own.
-func (f Folder) aside(chain Chain) string {
-	path := filepath.Join(string(f), "signer-"+Serial(chain.Leaf())+".crt")
-	other, err := Read(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && other.Leaf().Equal(chain.Leaf()) {
-		return path
-	}
-	return filepath.Join(string(f), fmt.Sprintf("signer-%s-%x.crt", Serial(chain.Leaf()), sha256.Sum256(chain.Leaf().Raw)))
-}
-
 // find returns the certificate of a key that is there, or was there before.
 func (f Folder) find(need Need) (Chain, bool) {
 	var chains []Chain
@@ -138,58 +122,6 @@ func (f Folder) find(need Need) (Chain, bool) {
 		chains = append(chains, chain)
 	}
 	return firstFit(append(chains, f.kept()...), need)
-}
-
-// kept returns what FileName was before, as far as it can be read.
-func (f Folder) kept() (chains []Chain) {
-	entries, err := os.ReadDir(string(f))
-	if err != nil {
-		return nil
-	}
-	looked := 0
-	for _, entry := range entries {
-		if matched, _ := filepath.Match("signer-*.crt", entry.Name()); !matched {
-			continue
-		}
-		if looked++; looked > maxKept {
-			break
-		}
-		if chain, err := Read(filepath.Join(string(f), entry.Name())); err == nil { // else it is not one of this plugin's
-			chains = append(chains, chain)
-		}
-	}
-	return chains
-}
-
-func firstFit(chains []Chain, need Need) (Chain, bool) {
-	for _, chain := range chains {
-		if chain, err := fit(chain, need); err == nil {
-			chain.Origin = need.Origin
-			return chain, true
-		}
-	}
-	return Chain{}, false
-}
-
-// endless tells whether a chain that does not fit has a certificate of the key that does not just come to its end as this plugin's do: one of an
-// authority, or one that the clock or something else is wrong with. Another in its place would break the trust of verifiers without need.
-func endless(chain Chain, need Need) bool {
-	return slices.ContainsFunc(chain.Certificates, func(cert *x509.Certificate) bool {
-		return SameKey(cert.PublicKey, need.Key) && (!selfIssued(cert) || cert.NotAfter.Sub(need.Now) >= renewBefore)
-	})
-}
-
-// former returns the self-signed certificate of the key, or of what was signed with by its name before, that ends last.
-func former(chains []Chain, need Need) (last *x509.Certificate) {
-	for _, chain := range chains {
-		sameName := chain.Origin.Key != "" && (chain.Origin.Key == need.Origin.Key || need.Origin.Alias != "" && chain.Origin.Alias == need.Origin.Alias)
-		for _, cert := range chain.Certificates {
-			if selfIssued(cert) && (sameName || SameKey(cert.PublicKey, need.Key)) && (last == nil || cert.NotAfter.After(last.NotAfter)) {
-				last = cert
-			}
-		}
-	}
-	return last
 }
 
 // fit returns the chain in order if it can be used with the key now, or why not.
