@@ -1,0 +1,139 @@
+package tokencache
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxEntry bounds a file: passwords have one or two kilobytes.
+	maxEntry = 64 << 10
+	// maxEntries bounds the files. Clusters use tens of instances; who can create pods can make up names of more.
+	maxEntries = 256
+	// entrySuffix and temporarySuffix end the names of whole files, and of files that are being written.
+	entrySuffix, temporarySuffix = ".json", ".tmp"
+	// lockWait is how long a run waits for another that fetches the same. It then fetches for itself: one that hangs holds up none for longer.
+	lockWait = 3 * time.Second
+	// lockPause is the time between two tries of a lock. The kernel offers no waiting that a context could end.
+	lockPause = 10 * time.Millisecond
+)
+
+// Directory is a private directory in memory. Make one with Open.
+type Directory struct {
+	path string
+	root *os.Root
+}
+
+// Open opens the directory at an absolute path, and makes it if only its last element is missing. It must belong to this user, with mode 0700,
+// and be on a file system in memory.
+func Open(path string) (*Directory, error) {
+	if !filepath.IsAbs(path) {
+		return nil, fmt.Errorf("%q is not an absolute path", path)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%w; name a new directory in one that is in memory and may be written to, such as /dev/shm/ratify", err)
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(root); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s %w", path, err), root.Close())
+	}
+	return &Directory{path, root}, nil
+}
+
+// Close closes the directory.
+func (d *Directory) Close() error { return d.root.Close() }
+
+// check looks at the directory that was opened, whatever its path leads to by now.
+func check(root *os.Root) error {
+	dir, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	info, err := dir.Stat()
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !ok || int(stat.Uid) != os.Geteuid():
+		return fmt.Errorf("belongs to another user than %d: name a directory that does not exist yet", os.Geteuid())
+	case info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("has mode %#o, so that others may use it: it must be 0700", info.Mode().Perm())
+	}
+	return checkInMemory(dir)
+}
+
+// read returns the content of an entry, nil if there is none.
+func (d *Directory) read(name string) []byte {
+	file, err := d.root.Open(name + entrySuffix)
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxEntry+1))
+	if err != nil || len(content) > maxEntry {
+		return nil
+	}
+	return content
+}
+
+// write replaces an entry. The oldest ones make room for it.
+func (d *Directory) write(name string, content []byte) error {
+	if err := d.makeRoom(); err != nil {
+		return err
+	}
+	temporary := fmt.Sprintf("%s.%d%s", name, os.Getpid(), temporarySuffix)
+	_ = d.root.Remove(temporary) // of a run that was killed, and had this number
+	file, err := d.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err = cmp.Or(err, file.Close()); err == nil {
+		err = d.root.Rename(temporary, name+entrySuffix)
+	}
+	if err != nil {
+		return errors.Join(err, d.root.Remove(temporary))
+	}
+	return nil
+}
+
+// remove removes an entry.
+func (d *Directory) remove(name string) {
+	_ = d.root.Remove(name + entrySuffix) // else it is replaced when it has ended
+}
+
+// makeRoom removes the oldest files until there is room for one more.
+func (d *Directory) makeRoom() error {
+	all, err := fs.ReadDir(d.root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	var files []fs.FileInfo
+	for _, entry := range all {
+		info, err := entry.Info()
+		if err == nil && (strings.HasSuffix(info.Name(), entrySuffix) || strings.HasSuffix(info.Name(), temporarySuffix)) {
+			files = append(files, info)
+		}
+	}
+	slices.SortFunc(files, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+	for _, oldest := range files[:max(0, len(files)-maxEntries+1)] {
+		if err := d.root.Remove(oldest.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
