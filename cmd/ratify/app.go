@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -12,6 +13,9 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 )
 
+// retryPending is when a configuration is tried again whose key management providers could not be read.
+const retryPending = 30 * time.Second
+
 // app is the engine, what fills it and what asks it.
 type app struct {
 	environment
@@ -21,6 +25,8 @@ type app struct {
 
 	mu      sync.Mutex // of making a Snapshot and loading it
 	builder *config.Builder
+	pending *config.Config // could not be loaded for want of key material, and is tried again; nil: none
+	again   time.Time      // when
 }
 
 func newApp(env environment, o serveOptions, c *config.Config) *app {
@@ -46,34 +52,54 @@ func newApp(env environment, o serveOptions, c *config.Config) *app {
 func (a *app) load(ctx context.Context, c *config.Config, err error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var snapshot *verification.Snapshot
+	a.pending = nil
 	if err == nil {
-		snapshot, err = a.builder.Build(ctx, c)
+		err = a.build(ctx, c)
 	}
 	if err != nil {
 		a.metrics.ConfigurationError()
-		return err
 	}
-	a.use(snapshot)
-	a.tellKeyProviders()
 	select {
 	case a.loaded <- struct{}{}:
 	default:
 	}
-	return nil
+	return err
 }
 
+// build does it for a configuration that could be read. It needs a.mu.
+func (a *app) build(ctx context.Context, c *config.Config) error {
+	snapshot, err := a.builder.Build(ctx, c)
+	switch {
+	case err == nil:
+		a.use(snapshot)
+	case a.builder.Stale(): // the providers that c has in common with the last configuration were read all the same
+		a.use(a.builder.Rebuild(ctx))
+	}
+	if a.pending = nil; errors.Is(err, config.ErrKeyMaterial) {
+		a.pending, a.again = c, time.Now().Add(retryPending)
+	}
+	a.tellKeyProviders()
+	return err
+}
+
+// use needs a.mu.
 func (a *app) use(snapshot *verification.Snapshot) {
+	before := a.engine.Ready()
 	a.engine.Load(snapshot)
 	a.metrics.Configuration(snapshot.Generation())
-	a.log.Info("configuration loaded", "generation", snapshot.Generation())
+	switch err := snapshot.Scope("").Err; {
+	case err == nil:
+		a.log.Info("configuration loaded", "generation", snapshot.Generation())
+	case before == nil: // said once: it is tried again and again
+		a.log.Error("images cannot be verified any more", "generation", snapshot.Generation(), "error", err)
+	}
 }
 
 // refresh reads key management providers whenever they are due, until ctx ends. What changes in them takes effect at once.
 func (a *app) refresh(ctx context.Context) error {
 	for {
 		var due <-chan time.Time
-		if at := a.builder.Due(); !at.IsZero() {
+		if at := a.due(); !at.IsZero() {
 			due = time.After(time.Until(at))
 		}
 		select {
@@ -83,19 +109,40 @@ func (a *app) refresh(ctx context.Context) error {
 			continue
 		case <-due:
 		}
-		if a.builder.Refresh(ctx) {
-			a.rebuild(ctx)
+		stale := a.builder.Refresh(ctx)
+		if ctx.Err() != nil {
+			return nil // the last requests are answered with what there is
 		}
-		a.tellKeyProviders()
+		a.refreshed(ctx, stale)
 	}
 }
 
-func (a *app) rebuild(ctx context.Context) {
+func (a *app) due() time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.use(a.builder.Rebuild(ctx))
+	at := a.builder.Due()
+	if a.pending != nil && (at.IsZero() || a.again.Before(at)) {
+		return a.again
+	}
+	return at
 }
 
+func (a *app) refreshed(ctx context.Context, stale bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if stale {
+		a.use(a.builder.Rebuild(ctx))
+	}
+	a.tellKeyProviders()
+	if a.pending == nil || time.Now().Before(a.again) {
+		return
+	}
+	if err := a.build(ctx, a.pending); err != nil && a.pending == nil {
+		a.log.Error("the configuration was not changed; the last good one stays in use", "error", err)
+	}
+}
+
+// tellKeyProviders needs a.mu.
 func (a *app) tellKeyProviders() {
 	var all []metrics.KeyProvider
 	for name, provider := range a.builder.KeyProviders() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/gatekeeper"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
@@ -20,13 +22,14 @@ func TestServeFollowsKMS(t *testing.T) {
 	w.Cloud.KMS().PutSecret("anchors", root)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.json")
-	replaceFile(t, path, w.Config(func(c map[string]any) {
+	configuration := w.Config(func(c map[string]any) {
 		patient(c)
 		c["keyManagementProvider"] = map[string]any{"plugins": []any{map[string]any{
 			"name": "ratify-notation-inline-cert", "type": "alibabacloudkms", "region": scenario.Demo.Region, "refreshInterval": "1s",
 			"certificates": []any{map[string]any{"secretName": "anchors"}},
 		}}}
-	}))
+	})
+	replaceFile(t, path, configuration)
 	issued := push(t, w, scenario.Demo, "kms/issued", scenario.SignedJWS)
 	selfSigned := push(t, w, scenario.Demo, "kms/self-signed", scenario.SelfSigned)
 	port := freePort(t)
@@ -72,11 +75,15 @@ func TestServeFollowsKMS(t *testing.T) {
 	check("KMS is back", rotated)
 
 	w.Cloud.KMS().DeleteSecret("anchors")
-	d.logged("configuration loaded", 3)
+	d.logged(`level=ERROR msg="images cannot be verified`, 1)
 	check("the anchors are gone", nil)
+	replaceFile(t, path, []byte("{")) // a mistake at this moment does not end the server
+	d.logged("the configuration was not changed", 1)
+	replaceFile(t, path, configuration)
+	d.logged("the configuration was not changed", 2)
 
 	w.Cloud.KMS().PutSecret("anchors", root+kms)
-	d.logged("configuration loaded", 4)
+	d.logged("configuration loaded", 3)
 	check("the anchors are there again", map[string]bool{issued: true, selfSigned: true})
 	for _, secret := range []string{"BEGIN CERT", "Bearer ", "eyJ"} {
 		if strings.Contains(d.text(), secret) {
@@ -85,4 +92,62 @@ func TestServeFollowsKMS(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	d.stop()
+}
+
+// While a new configuration cannot be taken, the last one follows KMS; and it is taken later if KMS was the reason.
+func TestLoadWhileKMSChanges(t *testing.T) {
+	w := newWorld(t, emulator.Options{})
+	root, own := w.Root(), strings.TrimPrefix(w.Anchors(), w.Root())
+	w.Cloud.KMS().PutSecret("anchors", root+own)
+	content := func(interval string) []byte {
+		return w.Config(func(c map[string]any) {
+			patient(c)
+			c["keyManagementProvider"] = map[string]any{"plugins": []any{map[string]any{
+				"name": "ratify-notation-inline-cert", "type": "alibabacloudkms", "region": scenario.Demo.Region, "refreshInterval": interval, "timeout": "2s",
+				"certificates": []any{map[string]any{"secretName": "anchors"}},
+			}}}
+		})
+	}
+	issued := push(t, w, scenario.Demo, "kms/issued", scenario.SignedJWS)
+	p := startInProcess(t, w, serveOptions{cacheEnabled: true, cacheTTL: time.Hour}, content("1h"))
+	check := func(when string, want bool) {
+		t.Helper()
+		if a := p.ask(issued); a.Verdicts[issued] != want {
+			t.Errorf("%s: %v, want %t", when, a.Verdicts, want)
+		}
+	}
+	load := func(content []byte) error {
+		c, err := config.Parse("config.json", content, p.log)
+		return p.load(t.Context(), c, err)
+	}
+	check("at first", true)
+
+	w.Cloud.KMS().PutSecret("anchors", own)
+	mistaken := strings.Replace(string(content("1h")), `"verificationCertStores"`, `"verificationCertStore"`, 1)
+	if err := load([]byte(mistaken)); err == nil {
+		t.Fatal("a mistake is taken")
+	}
+	check("a trust anchor was taken back, and a mistaken configuration read KMS", false)
+
+	gateway := w.Cloud.Endpoint("kms." + scenario.Demo.Region + ".aliyuncs.com")
+	gateway.SetFault(emulator.Fault{Status: http.StatusForbidden, Body: `{"Code":"Forbidden.NoPermission"}`})
+	if err := load(content("2h")); !errors.Is(err, config.ErrKeyMaterial) {
+		t.Fatalf("an edited provider is taken although KMS cannot be read: %v", err)
+	}
+	if at := p.due(); at.IsZero() || time.Until(at) > retryPending {
+		t.Errorf("the next time is %s", at)
+	}
+	p.again = time.Now()
+	p.refreshed(t.Context(), false)
+	if p.pending == nil {
+		t.Error("it was given up")
+	}
+	gateway.SetFault(emulator.Fault{})
+	w.Cloud.KMS().PutSecret("anchors", root)
+	p.again = time.Now()
+	p.refreshed(t.Context(), false)
+	if p.pending != nil {
+		t.Error("it was not taken when KMS was there again")
+	}
+	check("KMS is there again", true)
 }

@@ -111,7 +111,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return config.Watch(ctx, path, log, func(c *config.Config, err error) error {
-			if err = app.load(ctx, c, err); err != nil && app.engine.Ready() == nil {
+			if err = app.load(ctx, c, err); err != nil && app.engine.Snapshot() != nil {
 				log.Error("the configuration was not changed; the last good one stays in use", "error", err)
 				return nil
 			}

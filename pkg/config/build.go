@@ -82,14 +82,10 @@ func (b *Builder) Rebuild(ctx context.Context) *verification.Snapshot {
 	scope.Verifiers = verifiers
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	first := b.failed.IsZero()
 	b.holdings, b.failed = held, time.Time{}
 	if err != nil {
 		b.failed = time.Now()
 		scope.Err = fmt.Errorf("the configuration cannot be used with the key material that there is now: %w", err)
-		if first { // it is tried again and again
-			b.Log.Error("images cannot be verified with the key material that there is now", "error", err)
-		}
 	}
 	return b.snapshot(c, scope)
 }

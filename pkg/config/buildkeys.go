@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -10,6 +11,9 @@ import (
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
 	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
 )
+
+// ErrKeyMaterial is wrapped by errors of Build about a key management provider that could not be read. The same configuration may be taken later.
+var ErrKeyMaterial = errors.New("there is no key material")
 
 // namedProvider is a provider and the block it was made of.
 type namedProvider struct {
@@ -72,7 +76,7 @@ func (b *Builder) keyProviders(ctx context.Context, c *Config) (namedProviders, 
 	b.read(ctx, providers.all(), func(string) bool { return true })
 	for i, block := range blocks {
 		if _, err := providers.find(block["name"].(string)); err != nil {
-			return nil, inEntry("keyManagementProvider", i, block, err)
+			return nil, inEntry("keyManagementProvider", i, block, fmt.Errorf("%w: %w", ErrKeyMaterial, err))
 		}
 	}
 	return providers, nil

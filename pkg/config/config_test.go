@@ -143,7 +143,7 @@ func TestBuildNamesTheFaultAndLeavesNothing(t *testing.T) {
 		"unknown provider":   {`"artifactTypes": "*"`, `"trust": "kmp"`, `no key management provider "kmp"; configured: none`},
 		"provider's type":    {`"policy":`, `"keyManagementProvider": {"plugins": [{"name": "kmp", "type": "gone"}]}, "policy":`, `keyManagementProvider.plugins[0] (kmp): type: "gone" is not one of memory`},
 		"provider twice":     {`"policy":`, `"keyManagementProvider": {"plugins": [{"name": "kmp", "type": "memory"}, {"name": "kmp", "type": "memory"}]}, "policy":`, `keyManagementProvider.plugins[1] (kmp): name: "kmp" is the name of another entry`},
-		"provider down":      {`"policy":`, `"keyManagementProvider": {"plugins": [{"name": "kmp", "type": "memory", "down": true}]}, "policy":`, "keyManagementProvider.plugins[0] (kmp): KMS is down"},
+		"provider down":      {`"policy":`, `"keyManagementProvider": {"plugins": [{"name": "kmp", "type": "memory", "down": true}]}, "policy":`, "keyManagementProvider.plugins[0] (kmp): there is no key material: KMS is down"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !strings.Contains(minimal, tt.old) {
