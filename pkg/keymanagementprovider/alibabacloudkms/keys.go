@@ -39,9 +39,13 @@ func readKey(ctx context.Context, client kms.Client, k keyEntry) ([]version[cryp
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
+	id := k.KeyID
+	if strings.HasPrefix(id, "alias/") {
+		id = key.ID // the one whose state was told, should the alias be moved meanwhile
+	}
 	wanted := []kms.KeyVersion{{ID: k.KeyVersionID}}
 	if k.KeyVersionID == "" {
-		if wanted, err = client.KeyVersions(ctx, k.KeyID); err != nil {
+		if wanted, err = client.KeyVersions(ctx, id); err != nil {
 			return nil, err
 		}
 	}
@@ -54,7 +58,7 @@ func readKey(ctx context.Context, client kms.Client, k keyEntry) ([]version[cryp
 	}
 	var versions []version[crypto.PublicKey]
 	for _, w := range wanted {
-		public, err := client.PublicKey(ctx, k.KeyID, w.ID)
+		public, err := client.PublicKey(ctx, id, w.ID)
 		if err != nil {
 			return nil, err
 		}

@@ -210,3 +210,16 @@ func TestTooManyVersions(t *testing.T) {
 	}
 	says(t, err.Error(), "keys[0] (key key-old)", "51 versions", "keyVersionId")
 }
+
+// An alias is looked up once a read: the key whose state was told is the one whose versions are trusted, even if the alias moves meanwhile.
+func TestAliasIsLookedUpOnce(t *testing.T) {
+	cloud := startCloud(t)
+	addKey(t, cloud, kms.KeyOptions{ID: "key-one", Spec: "EC_P256", Alias: "alias/release"})
+	cloud.Endpoint(gateway).SetFault(emulator.Fault{Status: 403, Body: `{"Code":"Forbidden.AliasNotFound"}`, Match: func(r *http.Request) bool {
+		return r.Header.Get("X-Acs-Action") != "DescribeKey" && r.URL.Query().Get("KeyId") == "alias/release"
+	}})
+	p, _ := newProvider(t, cloud, `{"keys": [{"keyId": "alias/release"}]}`)
+	if r := good(t, p); len(r.keys) != 1 {
+		t.Errorf("%v", r.keys)
+	}
+}
