@@ -35,12 +35,12 @@ type material map[string]*provider
 func (m material) renew(factories config.Factories, resources []resource) material {
 	renewed := make(material, len(resources))
 	for _, r := range resources {
-		last, ok := m[r.reference()]
+		last, ok := m[r.Reference()]
 		if !ok || last.err != nil || !reflect.DeepEqual(last.spec, r.spec) {
 			last = &provider{resource: r}
 			last.made, last.err = makeProvider(factories, r)
 		}
-		renewed[r.reference()] = last
+		renewed[r.Reference()] = last
 	}
 	return renewed
 }
@@ -50,7 +50,7 @@ func makeProvider(factories config.Factories, r resource) (*config.KeyProvider, 
 	if err != nil {
 		return nil, err
 	}
-	block["type"], block["resource"] = r.spec.kind, r.reference()
+	block["type"], block["resource"] = r.spec.kind, r.Reference()
 	if r.spec.refreshInterval != "" {
 		block[config.RefreshInterval] = r.spec.refreshInterval
 	}

@@ -36,16 +36,22 @@ type Resources struct {
 // ID names a resource. Namespace is empty for a cluster-wide one.
 type ID struct{ Kind, Namespace, Name string }
 
-// String returns the resource's kind and name, as kubectl takes them.
-func (id ID) String() string {
+// String returns the resource's kind and name.
+func (id ID) String() string { return id.ResourceKind() + " " + id.Reference() }
+
+// ResourceKind returns the kind as the API server has it.
+func (id ID) ResourceKind() string {
 	if id.Namespace != "" {
-		return "Namespaced" + id.Kind + " " + id.Namespace + "/" + id.Name
+		return "Namespaced" + id.Kind
 	}
-	return id.Kind + " " + id.Name
+	return id.Kind
 }
 
-// reference is how configurations name the resource: "name", or "namespace/name".
-func (id ID) reference() string {
+// IsKeyProvider tells whether it is a key management provider.
+func (id ID) IsKeyProvider() bool { return id.Kind == kindKMP }
+
+// Reference is how configurations name the resource: "name", or "namespace/name".
+func (id ID) Reference() string {
 	if id.Namespace != "" {
 		return id.Namespace + "/" + id.Name
 	}

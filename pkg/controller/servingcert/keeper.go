@@ -25,11 +25,18 @@ const (
 	callTimeout = 30 * time.Second
 )
 
-// ProviderKind is the kind of Gatekeeper's resources that hold the authority.
-var ProviderKind = schema.GroupVersionKind{Group: "externaldata.gatekeeper.sh", Version: "v1beta1", Kind: "Provider"}
+// providerKind is the kind of Gatekeeper's resources that hold the authority.
+var providerKind = schema.GroupVersionKind{Group: "externaldata.gatekeeper.sh", Version: "v1beta1", Kind: "Provider"}
 
-// Providers are the names of those resources in Ratify's chart.
-var Providers = []string{"ratify-provider", "ratify-mutation-provider"}
+// providers are the names of those resources in Ratify's chart.
+var providers = []string{"ratify-provider", "ratify-mutation-provider"}
+
+// NewProvider returns an empty resource of that kind.
+func NewProvider() *unstructured.Unstructured {
+	provider := &unstructured.Unstructured{}
+	provider.SetGroupVersionKind(providerKind)
+	return provider
+}
 
 // Names says whose certificate it is.
 type Names struct{ Namespace, Service string }
@@ -113,7 +120,7 @@ func (k *Keeper) keep(ctx context.Context) error {
 // tellProviders writes the authority to all Providers that are there.
 func (k *Keeper) tellProviders(ctx context.Context, authority []byte) error {
 	var failed []error
-	for _, name := range Providers {
+	for _, name := range providers {
 		if err := k.tellProvider(ctx, name, base64.StdEncoding.EncodeToString(authority)); err != nil {
 			failed = append(failed, fmt.Errorf("write the authority of the serving certificate to provider %s: %w", name, err))
 		}
@@ -122,8 +129,7 @@ func (k *Keeper) tellProviders(ctx context.Context, authority []byte) error {
 }
 
 func (k *Keeper) tellProvider(ctx context.Context, name, bundle string) error {
-	provider := &unstructured.Unstructured{}
-	provider.SetGroupVersionKind(ProviderKind)
+	provider := NewProvider()
 	if err := k.reader.Get(ctx, types.NamespacedName{Name: name}, provider); err != nil {
 		return client.IgnoreNotFound(err) // the chart has the one for mutation only if it is wanted
 	}

@@ -1,0 +1,134 @@
+package manager
+
+import (
+	"context"
+	"log/slog"
+
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ratify-project/ratify/api/v1beta1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/controller"
+)
+
+const (
+	// statusTimeout bounds the calls that write one status.
+	statusTimeout = 10 * time.Second
+	// statusRetry is when those that could not be written are tried again.
+	statusRetry = 5 * time.Second
+)
+
+// statuses writes what became of resources, while it runs.
+type statuses struct {
+	client client.Client // must read unstructured objects from the API server, as a manager's does
+	log    *slog.Logger
+	// instance is who writes events.
+	instance string
+
+	changed chan struct{}
+	mu      sync.Mutex
+	current []outcome
+}
+
+// set makes outcomes what is written, now or when run is called.
+func (s *statuses) set(outcomes []outcome) {
+	s.mu.Lock()
+	s.current = outcomes
+	s.mu.Unlock()
+	poke(s.changed)
+}
+
+func (s *statuses) get() []outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
+}
+
+// run writes all statuses, then those that change, until ctx ends.
+func (s *statuses) run(ctx context.Context) {
+	written := make(map[controller.ID]outcome)
+	for {
+		now, failed := make(map[controller.ID]outcome), false
+		for _, o := range s.get() {
+			last, ok := written[o.id]
+			if ok && equality.Semantic.DeepEqual(last, o) {
+				now[o.id] = o
+				continue
+			}
+			if err := s.write(ctx, o, last); err != nil {
+				if ctx.Err() != nil {
+					return
+				}
+				s.log.Warn("a status could not be written; it will be tried again", "resource", o.id.String(), "error", err)
+				failed = true
+				continue
+			}
+			now[o.id] = o
+		}
+		written = now
+		var again <-chan time.Time
+		if failed {
+			again = time.After(statusRetry)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.changed:
+		case <-again:
+		}
+	}
+}
+
+// write writes the status of one resource, and an event of what is new in it. last is what was written before, if anything was.
+func (s *statuses) write(ctx context.Context, o, last outcome) error {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(v1beta1.GroupVersion.WithKind(o.id.ResourceKind()))
+	if err := s.client.Get(ctx, types.NamespacedName{Namespace: o.id.Namespace, Name: o.id.Name}, object); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if object.GetUID() != o.uid {
+		return nil // another one of that name, which the next Snapshot knows
+	}
+	var before status
+	if content, ok := object.Object["status"].(map[string]any); ok {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, &before); err != nil {
+			before = status{} // whoever wrote that: it is written anew
+		}
+	}
+	after := o.status
+	after.Conditions = slices.Clone(before.Conditions)
+	for _, c := range o.status.Conditions {
+		meta.SetStatusCondition(&after.Conditions, c)
+	}
+	if equality.Semantic.DeepEqual(before, after) {
+		return nil
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&after)
+	if err != nil {
+		return err
+	}
+	base := object.DeepCopy()
+	object.Object["status"] = content
+	if err := s.client.Status().Patch(ctx, object, client.MergeFrom(base)); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if len(before.Conditions) == 0 { // a CRD of Ratify v1.4 does not keep them
+		before.Conditions = last.status.Conditions
+	}
+	if e := news(before, after); e != nil {
+		if err := s.event(ctx, object, *e); err != nil {
+			s.log.Warn("an event could not be written", "resource", o.id.String(), "reason", e.reason, "message", e.message, "error", err)
+		}
+	}
+	return nil
+}
