@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -53,51 +52,38 @@ type Need struct {
 func (f Folder) ForKey(ctx context.Context, need Need) (chain Chain, note string, err error) {
 	unlock, err := lock(ctx, filepath.Join(string(f), lockName))
 	if err != nil {
-		if chain, found := f.find(need); found && ctx.Err() == nil { // the directory may be a mounted secret
+		if chain, missing := f.Find(need); missing == nil && ctx.Err() == nil { // the directory may be a mounted secret
 			return chain, "", nil
 		}
 		return Chain{}, "", err
 	}
 	defer unlock()
-	before, err := wholefile.Read(f.Path())
-	absent := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !absent {
+	found, err := f.look(need)
+	if err != nil {
 		return Chain{}, "", err
 	}
-	var old Chain
-	if !absent {
-		if old, err = Parse(before); err != nil {
-			return Chain{}, "", fmt.Errorf("%s holds no certificate, so move it away: %w", f.Path(), err)
-		}
-	}
-	chain, unfit := fit(old, need)
-	if unfit == nil {
+	chain, old := found.chain, found.old
+	if found.unfit == nil {
 		if len(chain.Certificates) == len(old.Certificates) { // else there are others', too, which would be lost
 			chain = f.writeDown(chain, need.Origin)
 		}
 		return chain, "", nil
 	}
-	others := f.kept()
-	chain, found := firstFit(others, need)
-	if !found {
-		if endless(old, need) {
-			return Chain{}, "", fmt.Errorf("%s is for this key, and cannot be used, but is not ours to replace: mend it, or move it away to have a "+
-				"self-signed one made: %w", f.Path(), unfit)
-		}
-		cert, err := need.Create(former(append(others, old), need))
+	if len(chain.Certificates) == 0 {
+		cert, err := need.Create(former(append(found.others, old), need))
 		if err != nil {
 			return Chain{}, "", err
 		}
 		chain = Chain{Certificates: []*x509.Certificate{cert}, Origin: need.Origin}
 		note = fmt.Sprintf("%s is a new certificate, serial number %s: verifiers need it as a trust anchor", f.Path(), Serial(cert))
 	}
-	if !absent {
+	if len(old.Certificates) > 0 {
 		aside := f.aside(old)
-		if err := wholefile.Write(aside, before, 0o644); err != nil {
+		if err := wholefile.Write(aside, found.before, 0o644); err != nil {
 			return Chain{}, "", err
 		}
 		if note != "" {
-			note += fmt.Sprintf("; the former one is kept as %s (%v)", aside, unfit)
+			note += fmt.Sprintf("; the former one is kept as %s (%v)", aside, found.unfit)
 		}
 	}
 	return chain, note, wholefile.Write(f.Path(), chain.Encode(), 0o644)
@@ -113,15 +99,6 @@ func (f Folder) writeDown(chain Chain, origin Origin) Chain {
 		_ = wholefile.Write(f.Path(), chain.Encode(), 0o644)
 	}
 	return chain
-}
-
-// find returns the certificate of a key that is there, or was there before.
-func (f Folder) find(need Need) (Chain, bool) {
-	var chains []Chain
-	if chain, err := Read(f.Path()); err == nil {
-		chains = append(chains, chain)
-	}
-	return firstFit(append(chains, f.kept()...), need)
 }
 
 // fit returns the chain in order if it can be used with the key now, or why not.
