@@ -12,7 +12,6 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/certificate"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/wholefile"
 )
 
 func newCertificate() *cobra.Command {
@@ -118,7 +117,7 @@ func (o create) selfSigned(cmd *cobra.Command, s *session, signer *kms.Signer) e
 	if o.id != key.KeyID {
 		chain.Origin.Alias = o.id
 	}
-	if err := wholefile.Write(o.output, chain.Encode(), 0o644); err != nil {
+	if err := write(o.output, chain.Encode(), 0o644, o.force); err != nil {
 		return err
 	}
 	identity := `"x509.subject: ` + printable.Line(cert.Subject.String()) + `"`

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/wholefile"
 )
 
 // readFile reads a file of at most limit bytes. It makes no copies of them: they may be a private key.
@@ -35,7 +37,23 @@ func checkNew(path string, replace bool) error {
 	case err != nil:
 		return err
 	case !replace:
-		return fmt.Errorf("%s exists; choose another --output, or --force to replace it", path)
+		return existsError(path)
 	}
 	return nil
+}
+
+// write writes a file, and replaces none that came after checkNew unless it may.
+func write(path string, content []byte, mode fs.FileMode, replace bool) error {
+	if replace {
+		return wholefile.Write(path, content, mode)
+	}
+	err := wholefile.WriteNew(path, content, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return existsError(path)
+	}
+	return err
+}
+
+func existsError(path string) error {
+	return fmt.Errorf("%s exists; choose another --output, or --force to replace it", path)
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/keyimport"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/wholefile"
 )
 
 func newKey() *cobra.Command {
@@ -69,7 +68,7 @@ func (o keyImport) run(cmd *cobra.Command) error {
 		return err
 	}
 	// It is encrypted, but nobody else's business.
-	if err := wholefile.Write(o.output, material, 0o600); err != nil {
+	if err := write(o.output, material, 0o600, o.force); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), `Wrote %s: the %s key of %s, encrypted for KMS.

@@ -13,7 +13,6 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/certificate"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/wholefile"
 )
 
 // requestFile is the usual file of a certificate signing request.
@@ -35,7 +34,7 @@ func (o create) request(cmd *cobra.Command, s *session, signer *kms.Signer) erro
 	if err != nil {
 		return fmt.Errorf("signing the request: %w", err)
 	}
-	if err := wholefile.Write(o.output, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), 0o644); err != nil {
+	if err := write(o.output, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), 0o644, o.force); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), `Wrote %s: a request for a certificate for key %s.

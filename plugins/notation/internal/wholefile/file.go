@@ -1,6 +1,7 @@
 package wholefile
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -37,12 +38,30 @@ func Read(path string) ([]byte, error) {
 
 // Write puts content in the place of the file at path at once, or leaves that as it is. Errors name the path.
 func Write(path string, content []byte, mode fs.FileMode) error {
+	return write(path, content, mode, os.Rename)
+}
+
+// WriteNew is Write for a file that must not be there yet, nor be made by others meanwhile: then the error wraps fs.ErrExist.
+func WriteNew(path string, content []byte, mode fs.FileMode) error {
+	return write(path, content, mode, func(from, to string) error {
+		if err := os.Link(from, to); err == nil || errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		// Some file systems have no links.
+		if _, err := os.Lstat(to); err == nil {
+			return &fs.PathError{Op: "create", Path: to, Err: fs.ErrExist}
+		}
+		return os.Rename(from, to)
+	})
+}
+
+func write(path string, content []byte, mode fs.FileMode, place func(from, to string) error) error {
 	// Beside the file, for only within a file system is renaming atomic.
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	defer os.Remove(file.Name()) // fails after the renaming, as it should
+	defer os.Remove(file.Name()) // fails after a renaming, as it should
 	_, err = file.Write(content)
 	if err == nil {
 		err = file.Chmod(mode)
@@ -54,7 +73,7 @@ func Write(path string, content []byte, mode fs.FileMode) error {
 		err = closed
 	}
 	if err == nil {
-		err = os.Rename(file.Name(), path)
+		err = place(file.Name(), path)
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)

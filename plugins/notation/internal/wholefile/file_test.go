@@ -41,6 +41,30 @@ func TestWriteLeavesNothingHalf(t *testing.T) {
 	}
 }
 
+func TestWriteNewReplacesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a")
+	if err := WriteNew(path, []byte("first"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteNew(path, []byte("second"), 0o640); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("%v; want ErrExist that names the path", err)
+	}
+	if got, err := Read(path); err != nil || string(got) != "first" {
+		t.Errorf("%q, %v; want the first", got, err)
+	}
+	dangling := path + "-link"
+	if err := os.Symlink(path+"-absent", dangling); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteNew(dangling, nil, 0o640); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a link that leads nowhere: %v", err)
+	}
+	entries, _ := os.ReadDir(filepath.Dir(path))
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 || len(entries) != 2 {
+		t.Errorf("%v, %v, %v", info, err, entries)
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	dir := t.TempDir()
 	large := filepath.Join(dir, "large")
