@@ -30,6 +30,8 @@ func TestOutage(t *testing.T) {
 	}{
 		"throttled": {fault: emulator.Fault{Status: 429, Body: `{"Code":"Throttling.User","Message":"denied","RequestId":"R-1"}`, Header: later},
 			want: []string{"Throttling.User", "RequestId R-1"}},
+		"throttled, as if it were a state": {fault: emulator.Fault{Status: 409, Body: `{"Code":"Rejected.Throttling","Message":"denied"}`, Header: later},
+			want: []string{"Rejected.Throttling"}},
 		"unavailable": {fault: emulator.Fault{Status: 503, Body: `{"Code":"ServiceUnavailableTemporary","Message":"busy"}`, Header: later},
 			want: []string{"ServiceUnavailableTemporary", "try again"}},
 		"a page":  {fault: emulator.Fault{Status: 200, Body: `<html>`}, want: []string{"not a JSON object"}},

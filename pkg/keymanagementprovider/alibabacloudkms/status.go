@@ -3,9 +3,7 @@ package alibabacloudkms
 import (
 	"cmp"
 	"crypto"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +12,8 @@ import (
 	"time"
 
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/keymaterial"
 )
 
 // status describes the versions of all entries under kind, and those entries that have none. Name, Version, Enabled and LastRefreshed are as
@@ -48,17 +48,15 @@ func (e *entry[V]) describe(version string, details map[string]any) map[string]a
 func describeChain(chain []*x509.Certificate) []map[string]any {
 	described := make([]map[string]any, 0, len(chain))
 	for _, c := range chain {
-		sum := sha256.Sum256(c.Raw)
 		described = append(described, map[string]any{
-			"Subject": c.Subject.String(), "Issuer": c.Issuer.String(), "Serial": c.SerialNumber.Text(16), "Fingerprint": hex.EncodeToString(sum[:]),
+			"Subject": c.Subject.String(), "Issuer": c.Issuer.String(), "Serial": c.SerialNumber.Text(16), "Fingerprint": keymaterial.Fingerprint(c.Raw),
 			"NotBefore": c.NotBefore.UTC().Format(time.RFC3339), "NotAfter": c.NotAfter.UTC().Format(time.RFC3339), "IsCA": c.IsCA,
 		})
 	}
 	return described
 }
 
-// warnings say what keeps certificates from being trust anchors at this moment. They are trusted all the same: a signature with a timestamp
-// outlives its certificates, and a leaf beside its root does no harm.
+// warnings say what keeps certificates from being trust anchors at this moment.
 func warnings(chains map[keymanagementprovider.KMPMapKey][]*x509.Certificate, now time.Time) []string {
 	var found []string
 	byName := slices.SortedFunc(maps.Keys(chains), func(a, b keymanagementprovider.KMPMapKey) int {
@@ -66,30 +64,19 @@ func warnings(chains map[keymanagementprovider.KMPMapKey][]*x509.Certificate, no
 	})
 	for _, key := range byName {
 		for i, c := range chains[key] {
-			warn := func(format string, args ...any) {
-				what := fmt.Sprintf("secret %s, version %s, certificate %d (%s) ", key.Name, key.Version, i+1, c.Subject)
-				found = append(found, what+fmt.Sprintf(format, args...))
-			}
-			if now.After(c.NotAfter) {
-				warn("expired on %s: only timestamped signatures still verify with it", c.NotAfter.UTC().Format(time.RFC3339))
-			}
-			if now.Before(c.NotBefore) {
-				warn("is not valid before %s: nothing verifies with it until then", c.NotBefore.UTC().Format(time.RFC3339))
-			}
-			if !c.IsCA && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) != nil {
-				warn("is neither a CA's nor self-signed: trust stores leave it out; put its issuer's certificate into the secret")
+			for _, w := range keymaterial.Warnings(c, now, "put its issuer's certificate into the secret") {
+				found = append(found, fmt.Sprintf("secret %s, version %s, certificate %d (%s) %s", key.Name, key.Version, i+1, c.Subject, w))
 			}
 		}
 	}
 	return found
 }
 
-// fingerprint is the SHA-256 of the PKIX form, in hex; empty for a key that has none.
+// fingerprint is empty for a key that has none.
 func fingerprint(key crypto.PublicKey) string {
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		return ""
 	}
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:])
+	return keymaterial.Fingerprint(der)
 }
