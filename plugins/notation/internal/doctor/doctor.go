@@ -9,13 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/identity"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/settings"
@@ -47,6 +45,7 @@ type doctor struct {
 	settings *settings.Settings
 	client   kms.Client
 	reached  bool        // whether all hosts answer
+	there    there       // the certificates
 	signer   *kms.Signer // of the key; nil if it cannot make Notation signatures
 }
 
@@ -59,6 +58,7 @@ func (d *doctor) run(ctx context.Context, pluginConfig map[string]string) {
 	}
 	d.credentials(ctx)
 	d.endpoints(ctx)
+	d.there = d.look(ctx)
 	switch {
 	case d.keyID == "":
 		d.line(skip, "key", "give the key with --id")
@@ -69,7 +69,7 @@ func (d *doctor) run(ctx context.Context, pluginConfig map[string]string) {
 	default:
 		d.key(ctx)
 	}
-	d.certificate(ctx)
+	d.certificate()
 }
 
 // environment reads the settings. Values are not printed: some are secret.
@@ -128,8 +128,7 @@ func (d *doctor) credentials(ctx context.Context) {
 
 // identity gets credentials as the client does, and tells whose they are.
 func (d *doctor) identity(ctx context.Context) (string, error) {
-	s := d.settings
-	source, err := identity.Chain(s.CredentialType, identity.Config{Region: s.Region, VPC: s.Network == kms.NetworkVPC, Log: slog.New(slog.DiscardHandler)})
+	source, err := d.settings.Identity()
 	if err != nil {
 		return "", err
 	}
@@ -216,7 +215,10 @@ func (d *doctor) key(ctx context.Context) {
 		d.line(skip, "signature", "the key cannot be used")
 		return
 	}
-	signer, err := kms.NewSigner(ctx, d.client, d.keyID, d.settings.KeyVersion)
+	signer, err := kms.NewSigner(ctx, d.client, d.keyID, d.settings.Version(d.keyID, d.there.origin))
+	if errors.Is(err, kms.ErrNotFound) && !d.given() { // an alias is another key's now: signing makes the same try
+		signer, err = kms.NewSigner(ctx, d.client, d.keyID, d.settings.KeyVersion)
+	}
 	if err == nil {
 		_, err = signer.PublicKey().Spec.NotationAlgorithm()
 	}
@@ -246,6 +248,9 @@ func (d *doctor) described(ctx context.Context) bool {
 	}
 	key, err := d.client.DescribeKey(ctx, d.keyID)
 	switch {
+	case err != nil && d.given():
+		d.line(warn, "key", "signing with ca_certs or cert_secret does without, but: %v", err)
+		return true
 	case err != nil:
 		d.line(fail, "key", "%v", err)
 		return errors.Is(err, kms.ErrDenied) // that right is one of its own

@@ -33,15 +33,25 @@ func (s *Settings) Client() (kms.Client, error) {
 		}
 		return client, nil
 	}
-	source, err := identity.Chain(s.CredentialType, identity.Config{Region: s.Region, VPC: s.Network == kms.NetworkVPC, Log: slog.New(slog.DiscardHandler)})
+	source, err := s.Identity()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoCredentials, err)
+		return nil, err
 	}
-	client, err := kms.NewOpenAPI(kms.Config{Region: s.Region, Network: s.Network, Endpoint: s.Endpoint, CABundle: authorities, Identity: marked{source}})
+	client, err := kms.NewOpenAPI(kms.Config{Region: s.Region, Network: s.Network, Endpoint: s.Endpoint, CABundle: authorities, Identity: source})
 	if err != nil {
 		return nil, s.named(err)
 	}
 	return client, nil
+}
+
+// Identity returns the source of credentials, unless KMS is asked with a client key. Errors, also those of the source, wrap ErrNoCredentials,
+// unless time was up.
+func (s *Settings) Identity() (rrsa.Source, error) {
+	source, err := identity.Chain(s.CredentialType, identity.Config{Region: s.Region, VPC: s.Network == kms.NetworkVPC, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoCredentials, err)
+	}
+	return marked{source}, nil
 }
 
 // shared tells whether the endpoint is that of a shared gateway, whose certificate is from a public authority, not from the instance's CA.

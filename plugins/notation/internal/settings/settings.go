@@ -79,6 +79,14 @@ type Settings struct {
 // ByClientKey tells whether KMS is asked with a client key, in place of the OpenAPI. Client keys know no versions of keys.
 func (s *Settings) ByClientKey() bool { return s.CredentialType == clientKey }
 
+// Version returns the version of a key to sign with, with a certificate whose text says that it is of that origin; empty for the newest.
+func (s *Settings) Version(keyID string, origin certificate.Origin) string {
+	if s.KeyVersion == "" && !s.ByClientKey() && origin.Names(keyID) {
+		return origin.Version
+	}
+	return s.KeyVersion
+}
+
 // Parse reads the environment and --plugin-config. No file is read yet. Errors are *Error.
 func Parse(config map[string]string) (*Settings, error) {
 	for _, key := range slices.Sorted(maps.Keys(config)) {
