@@ -5,16 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/hosts"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
 )
 
@@ -30,8 +28,8 @@ func TestSameVerdicts(t *testing.T) {
 	if upstream == "" || ours == "" {
 		t.Skip("run by make compat, which builds upstream's binary")
 	}
-	if out, err := exec.CommandContext(t.Context(), "unshare", "--mount", "mount", "--bind", "/etc/hosts", "/etc/hosts").CombinedOutput(); err != nil {
-		t.Skipf("upstream's binary finds the emulated cloud through a hosts file only, and mounting one takes root: %v %s", err, out)
+	if err := hosts.Usable(t.Context()); err != nil {
+		t.Skip(err)
 	}
 	cloud, err := emulator.Start(emulator.Options{})
 	if err != nil {
@@ -61,7 +59,12 @@ func TestSameVerdicts(t *testing.T) {
 		delete(verifier, "verificationCertStores")
 		verifier["verificationCerts"] = []any{anchors}
 	}))
-	hosts := forwardHosts(t, cloud, dir)
+	forwarded, err := hosts.Forward(cloud, filepath.Join(dir, "hosts"), "sts.aliyuncs.com", "cr.cn-hangzhou.aliyuncs.com",
+		"dockerauth.cn-hangzhou.aliyuncs.com", scenario.Demo.Host, scenario.Legacy.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = forwarded.Close() })
 
 	for _, registry := range []scenario.Registry{scenario.Demo, scenario.Legacy} {
 		for _, kind := range []scenario.Kind{
@@ -80,16 +83,9 @@ func TestSameVerdicts(t *testing.T) {
 					t.Fatal(err)
 				}
 				args := []string{"verify", "-c", config, "-s", registry.Host + "/" + repository + "@" + image.Digest.String()}
-				theirs := exec.CommandContext(t.Context(), "unshare", append([]string{"--mount", "sh", "-c",
-					`mount --bind "$HOSTS" /etc/hosts && exec "$0" "$@"`, upstream}, args...)...)
-				theirs.Env = []string{"HOSTS=" + hosts}
-				for _, variable := range cloud.PodEnv() {
-					if !strings.HasPrefix(variable, "HTTPS_PROXY=") {
-						theirs.Env = append(theirs.Env, variable)
-					}
-				}
+				theirs := forwarded.Command(t.Context(), upstream, args...)
 				mine := exec.CommandContext(t.Context(), ours, args...)
-				mine.Env = cloud.PodEnv()
+				mine.Env = append(cloud.PodEnv(), "PATH="+os.Getenv("PATH"))
 				want, got := verdict(t, theirs, dir), verdict(t, mine, dir)
 				if got != want {
 					t.Errorf("upstream says isSuccess=%t, ours %t", want, got)
@@ -105,7 +101,7 @@ func verdict(t *testing.T, cmd *exec.Cmd, home string) bool {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH"), "HOME="+home)
+	cmd.Env = append(cmd.Env, "HOME="+home)
 	err := cmd.Run()
 	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		t.Fatal(err)
@@ -119,51 +115,6 @@ func verdict(t *testing.T, cmd *exec.Cmd, home string) bool {
 		t.Fatalf("%s printed no verdict: %v\n%s\n%s", cmd.Path, err, &stdout, &stderr)
 	}
 	return result.IsSuccess
-}
-
-// forwardHosts makes the cloud reachable on port 443 of a loopback address for each host, and returns a hosts file that says so.
-func forwardHosts(t *testing.T, cloud *emulator.Cloud, dir string) string {
-	t.Helper()
-	names := []string{"sts.aliyuncs.com", "cr.cn-hangzhou.aliyuncs.com", "dockerauth.cn-hangzhou.aliyuncs.com", scenario.Demo.Host, scenario.Legacy.Host}
-	file := "127.0.0.1 localhost\n"
-	for i, name := range names {
-		ip := fmt.Sprintf("127.0.44.%d", i+1)
-		forward(t, ip+":443", cloud.Addr(name))
-		file += ip + " " + name + "\n"
-	}
-	path := filepath.Join(dir, "hosts")
-	writeFile(t, path, []byte(file))
-	return path
-}
-
-// forward carries what comes to one address to another, until the test ends.
-func forward(t *testing.T, from, to string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			in, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer in.Close()
-				out, err := net.Dial("tcp", to)
-				if err != nil {
-					return
-				}
-				defer out.Close()
-				var wg sync.WaitGroup
-				wg.Go(func() { _, _ = io.Copy(out, in); _ = out.(*net.TCPConn).CloseWrite() })
-				wg.Go(func() { _, _ = io.Copy(in, out); _ = in.(*net.TCPConn).CloseWrite() })
-				wg.Wait()
-			}()
-		}
-	}()
 }
 
 func writeFile(t *testing.T, path string, content []byte) {
