@@ -1,0 +1,88 @@
+// Command publish pushes a plugin as an OCI artifact, from which Ratify downloads it (`source` of a store or verifier), and prints the artifact's
+// reference by digest:
+//
+//	go run ./plugins/publish registry.example.com/plugins/alibabacloudacr:v1 bin/stock-plugins/alibabacloudacr
+//
+// Credentials come from Docker's configuration (`docker login`). Ratify takes an image manifest whose first layer is the program.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2"
+	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+)
+
+const (
+	// timeout bounds the push of some 30 MB.
+	timeout = 10 * time.Minute
+	// artifactType is what the oras command gives to artifacts whose type nobody said; Ratify does not look at it.
+	artifactType = "application/vnd.unknown.artifact.v1"
+)
+
+func main() {
+	log.SetFlags(0)
+	if len(os.Args) != 3 {
+		log.Fatal("usage: publish registry/repository:tag program")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	reference, err := publish(ctx, os.Args[1], os.Args[2], http.DefaultTransport)
+	if err != nil {
+		log.Fatalf("publish %s: %v", os.Args[2], err)
+	}
+	fmt.Println(reference)
+}
+
+// publish pushes the program at path to a tag, and returns the reference by digest.
+func publish(ctx context.Context, tag, path string, transport http.RoundTripper) (string, error) {
+	repo, err := remote.NewRepository(tag)
+	if err != nil {
+		return "", err
+	}
+	if repo.Reference.ValidateReferenceAsTag() != nil {
+		return "", fmt.Errorf("%s has no tag: write registry/repository:tag", tag)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
+		return "", fmt.Errorf("%s is not a program", path)
+	}
+	program, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	login, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+	if err != nil {
+		return "", fmt.Errorf("read Docker's configuration: %w", err)
+	}
+	repo.Client = &auth.Client{Client: &http.Client{Transport: transport}, Cache: auth.NewCache(), Credential: credentials.Credential(login)}
+
+	layer, err := oras.PushBytes(ctx, repo, "application/octet-stream", program)
+	if err != nil {
+		return "", fmt.Errorf("push the program: %w", err)
+	}
+	layer.Annotations = map[string]string{ocispec.AnnotationTitle: filepath.Base(path)}
+	manifest, err := oras.PackManifest(ctx, repo, oras.PackManifestVersion1_1, artifactType, oras.PackManifestOptions{Layers: []ocispec.Descriptor{layer}})
+	if err != nil {
+		return "", fmt.Errorf("push the manifest: %w", err)
+	}
+	if err := repo.Tag(ctx, manifest, repo.Reference.Reference); err != nil {
+		return "", fmt.Errorf("tag the manifest: %w", err)
+	}
+	return fmt.Sprintf("%s/%s@%s", repo.Reference.Registry, repo.Reference.Repository, manifest.Digest), nil
+}
