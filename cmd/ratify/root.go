@@ -6,6 +6,8 @@ import (
 
 	"github.com/ratify-project/ratify/pkg/featureflag"
 	"github.com/spf13/cobra"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/proxyenv"
 )
 
 // Exit codes of ratify verify. Everything that keeps a command from its answer is exitUndetermined.
@@ -28,13 +30,14 @@ func newRoot() *cobra.Command {
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		DisableAutoGenTag: true,
-		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			usual := slog.LevelWarn // at a terminal the output tells
 			if cmd.Name() == serveUse {
 				usual = slog.LevelInfo
 			}
 			setFormat(cmd.ErrOrStderr(), "")
 			setLevel(debug, usual)
+			return proxyenv.Check()
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Usage() },
 	}

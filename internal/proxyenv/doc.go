@@ -1,0 +1,2 @@
+// Package proxyenv checks the environment variables that name proxies.
+package proxyenv
