@@ -135,8 +135,8 @@ type anywhere struct{ rrsa.Source }
 func (a anywhere) Credential(ctx context.Context) (rrsa.Credential, error) {
 	c, err := a.Source.Credential(ctx)
 	if err != nil {
-		err = fmt.Errorf("no credentials of Alibaba Cloud: %w; set %s and %s, run \"aliyun configure\", or choose a credential type", err,
-			EnvAccessKeyID, EnvAccessKeySecret)
+		err = fmt.Errorf("found none in the environment, the aliyun command's profile, the credentials file or the ECS instance: set %s and %s, "+
+			"run \"aliyun configure\", or choose a credential type (%w)", EnvAccessKeyID, EnvAccessKeySecret, err)
 	}
 	return c, err
 }

@@ -156,8 +156,8 @@ func (e *Error) remedyOfWay() string {
 	_, unresolved := errors.AsType[*net.DNSError](e.Err)
 	switch {
 	case unknown:
-		return "its certificate is not signed by the authorities given: set caBundle, or " + EnvCAFile + ", to the instance's CA (PrivateKmsCA_" +
-			instanceOf(e.Endpoint) + ".pem, from the instance's page in the KMS console)"
+		return "its certificate is not signed by an authority that is trusted here: give the instance's CA (PrivateKmsCA_" + instanceOf(e.Endpoint) +
+			".pem, from the instance's page in the KMS console) as caBundle of the provider, or to the notation plugin in " + EnvCAFile
 	case unresolved, errors.Is(e.Err, context.DeadlineExceeded):
 		return endpoint.Remedy(e.Err, e.Endpoint) + "; a dedicated instance's endpoint resolves and answers only in the VPCs that the instance is bound to"
 	}
