@@ -140,7 +140,7 @@ func (b *Builder) read(ctx context.Context, providers KeyProviders, wanted func(
 		// Errors are not compared: each names another request.
 		news := differs || is.readAt.Sub(is.since)/remindAfter > was.readAt.Sub(is.since)/remindAfter
 		switch {
-		case is.err != nil && news:
+		case is.err != nil && news && !was.readAt.IsZero(): // else Build returns the error
 			b.Log.Error("a key management provider holds nothing", "provider", name, "since", is.since, "error", is.err)
 		case is.err == nil && is.degraded != nil && news:
 			b.Log.Warn("a key management provider could not be read in full; what it held stays in use", "provider", name, "since", is.since,

@@ -338,6 +338,11 @@ func TestTroubleIsLoggedInMeasure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		v.err = errors.New("KMS is down")
+		if _, err := b.Build(t.Context(), c); !errors.Is(err, ErrKeyMaterial) || log.Len() > 0 {
+			t.Fatalf("%v, and it is logged besides: %s", err, log.String())
+		}
+		v.err = nil
 		if _, err := b.Build(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
