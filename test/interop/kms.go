@@ -98,5 +98,5 @@ func moveSignature(ctx context.Context, from, to image) error {
 	if errors.Is(err, errFound) {
 		return nil
 	}
-	return fmt.Errorf("moving the signature of %s: there is none: %w", from.ref, err)
+	return fmt.Errorf("moving the signature of %s: there is none: %v", from.ref, err)
 }

@@ -37,7 +37,7 @@ func alibabaImport(ctx context.Context, e *environment) error {
 		return err
 	}
 	if err := s.sign(ctx, key, image); err == nil || !strings.Contains(err.Error(), "import") {
-		return fmt.Errorf("a key without material: %w", err)
+		return fmt.Errorf("a key without material: %v", err)
 	}
 	wrapping, token, err := service.ImportParameters(id)
 	if err != nil {
