@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 )
 
 // variables are those that net/http goes by.
@@ -22,11 +23,11 @@ func Check() error {
 	return nil
 }
 
-// isProxy tells whether net/http takes value, which may lack the scheme.
+// isProxy tells whether value is a URL of net/http's schemes, or a host that lacks the scheme.
 func isProxy(value string) bool {
-	if u, err := url.Parse(value); err == nil && slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
-		return u.Host != ""
+	if !strings.Contains(value, "://") {
+		value = "http://" + value
 	}
-	u, err := url.Parse("http://" + value)
-	return err == nil && u.Host != ""
+	u, err := url.Parse(value)
+	return err == nil && u.Host != "" && slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme)
 }
