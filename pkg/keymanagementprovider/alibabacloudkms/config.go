@@ -19,7 +19,8 @@ import (
 // EnvRegion is the region where the configuration names none, as Alibaba Cloud's notation plugin has it. Before that of STS.
 const EnvRegion = "ALIBABA_CLOUD_KMS_REGION_ID"
 
-// maxEntries bounds the certificates, and the keys, of one configuration. A read of that many is far below the 200 calls a second that KMS takes.
+// maxEntries bounds the certificates, and the keys, of one configuration: a secret is one call, a key two and one for each version, and KMS takes
+// 200 a second.
 const maxEntries = 50
 
 // ErrConfig marks every error of New: only a change of the configuration, or of the pod's identity, helps.

@@ -85,8 +85,10 @@ func (es entries[V]) settle(outcomes []outcome[V], now time.Time, log *slog.Logg
 			switch {
 			case len(e.versions) > 0:
 				log.Warn("what was trusted is not any more", "entry", e.label, "reason", err)
+			case e.dropped == nil && e.stage == kms.StagePrevious:
+				log.Info("there is no former version yet", "entry", e.label, "reason", err)
 			case e.dropped == nil:
-				log.Info("nothing there to be trusted", "entry", e.label, "reason", err)
+				log.Warn("nothing there to be trusted", "entry", e.label, "reason", err)
 			}
 			e.answered, e.versions, e.dropped = now, nil, err
 			e.failing, e.failure = time.Time{}, nil

@@ -235,3 +235,23 @@ func TestConcurrentReads(t *testing.T) {
 		t.Errorf("%v, %v", r.certificates, r.keys)
 	}
 }
+
+// A ctx that has ended by the time of GetKeys must not undo what GetCertificates found out.
+func TestTimeIsUp(t *testing.T) {
+	cloud := startCloud(t)
+	addKey(t, cloud, kms.KeyOptions{ID: "key-one", Spec: "EC_P256"})
+	cloud.KMS().PutSecret("signer", root(t, "root").PEM())
+	p, _ := newProvider(t, cloud, `{"certificates": [{"secretName": "signer"}], "keys": [{"keyId": "key-one"}]}`)
+	good(t, p)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 {
+		keys, _, err := p.GetKeys(ctx)
+		if err != nil || len(keys) != 1 {
+			t.Fatalf("%d keys, %v", len(keys), err)
+		}
+	}
+	if _, err := p.Degraded(); !errors.Is(err, context.Canceled) {
+		t.Errorf("degraded: %v", err)
+	}
+}

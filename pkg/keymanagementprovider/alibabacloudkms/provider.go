@@ -151,11 +151,15 @@ func (p *Provider) GetKeys(ctx context.Context) (map[keymanagementprovider.KMPMa
 func refresh[V any](ctx context.Context, p *Provider, es entries[V], kind string) (map[keymanagementprovider.KMPMapKey]V,
 	keymanagementprovider.KeyManagementProviderStatus, error) {
 	select {
-	case p.reading <- struct{}{}:
-		defer func() { <-p.reading }()
-	case <-ctx.Done():
-		return nil, nil, fmt.Errorf("%s: another read has not ended: %w", p.client, context.Cause(ctx))
+	case p.reading <- struct{}{}: // even if ctx has ended: the entries keep what they hold, and no error hides what GetCertificates found out
+	default:
+		select {
+		case p.reading <- struct{}{}:
+		case <-ctx.Done():
+			return nil, nil, fmt.Errorf("%s: another read has not ended: %w", p.client, context.Cause(ctx))
+		}
 	}
+	defer func() { <-p.reading }()
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	outcomes := es.read(ctx)
