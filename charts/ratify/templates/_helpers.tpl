@@ -1,0 +1,95 @@
+{{/* Names and labels. */}}
+{{- define "ratify.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* A release whose name has the chart's in it needs no suffix. */}}
+{{- define "ratify.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ratify.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "ratify.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "ratify.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "ratify.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{/* The page of the marketplace writes ServiceAccount with a capital letter. */}}
+{{- define "ratify.serviceAccount" -}}
+{{- mergeOverwrite (deepCopy .Values.serviceAccount) (default dict .Values.ServiceAccount) | toYaml -}}
+{{- end -}}
+
+{{- define "ratify.serviceAccountName" -}}
+{{- $account := include "ratify.serviceAccount" . | fromYaml -}}
+{{- if or $account.create .Values.azureWorkloadIdentity.clientId -}}
+{{- default (include "ratify.fullname" .) $account.name -}}
+{{- else -}}
+{{- default "default" $account.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ratify.image" -}}
+{{- $image := .Values.image -}}
+{{- $tag := default .Chart.AppVersion $image.tag -}}
+{{- if $image.digest -}}
+{{- printf "%s:%s@%s" $image.repository $tag $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $image.repository $tag -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "ratify.gatekeeperNamespace" -}}
+{{- default "gatekeeper-system" .Values.gatekeeper.namespace -}}
+{{- end -}}
+
+{{/* "true" if clients must show a certificate. Gatekeeper's CA is in Gatekeeper's namespace, from which alone it can be mounted. */}}
+{{- define "ratify.clientCertificate" -}}
+{{- $required := .Values.gatekeeper.clientCertificate.required -}}
+{{- if kindIs "bool" $required -}}
+{{- $required -}}
+{{- else -}}
+{{- eq .Release.Namespace (include "ratify.gatekeeperNamespace" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* "rotated", "given" or "yours": who makes the server's certificate. */}}
+{{- define "ratify.tls" -}}
+{{- $tls := .Values.provider.tls -}}
+{{- $given := list $tls.crt $tls.key $tls.caCert $tls.caKey | compact | len -}}
+{{- if eq $given 4 -}}
+  {{- if not $tls.cabundle -}}
+    {{- fail "provider.tls.cabundle is missing: the base64 of provider.tls.caCert" -}}
+  {{- end -}}
+given
+{{- else if gt $given 0 -}}
+  {{- fail "provider.tls needs all of crt, key, caCert, caKey and cabundle; leave all empty to have certificates made (featureFlags.RATIFY_CERT_ROTATION)" -}}
+{{- else if .Values.featureFlags.RATIFY_CERT_ROTATION -}}
+rotated
+{{- else if $tls.cabundle -}}
+yours
+{{- else -}}
+  {{- fail (printf "no TLS certificate: set featureFlags.RATIFY_CERT_ROTATION=true to have one made, or give provider.tls.crt, key, caCert, caKey and cabundle, or keep one in Secret %s-tls yourself and give its CA as provider.tls.cabundle" (include "ratify.fullname" .)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Gatekeeper refuses Providers without a CA. The one that stands for Ratify's own never changes, so that an upgrade does not touch what Ratify wrote there. */}}
+{{- define "ratify.caBundle" -}}
+{{- if eq (include "ratify.tls" .) "rotated" -}}
+{{- .Files.Get "files/placeholder-ca.crt" | b64enc -}}
+{{- else -}}
+{{- .Values.provider.tls.cabundle -}}
+{{- end -}}
+{{- end -}}
