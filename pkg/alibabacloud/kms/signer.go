@@ -68,6 +68,18 @@ func (s *Signer) SignContext(ctx context.Context, digest []byte, opts crypto.Sig
 	return signature.Value, nil
 }
 
+// Within returns s as a crypto.Signer whose calls end with ctx, too.
+func (s *Signer) Within(ctx context.Context) crypto.Signer { return within{s, ctx} }
+
+type within struct {
+	*Signer
+	ctx context.Context
+}
+
+func (w within) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return w.SignContext(w.ctx, digest, opts)
+}
+
 func (s *Signer) algorithm(opts crypto.SignerOpts) (Algorithm, error) {
 	pss, isPSS := opts.(*rsa.PSSOptions)
 	if _, isRSA := s.key.Key.(*rsa.PublicKey); !isRSA {

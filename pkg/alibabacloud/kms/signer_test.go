@@ -25,7 +25,10 @@ type fake struct {
 
 func (f *fake) PublicKey(context.Context, string, string) (PublicKey, error) { return f.key, nil }
 func (f *fake) String() string                                               { return "KMS at fake" }
-func (f *fake) Sign(_ context.Context, keyID, version string, a Algorithm, digest [32]byte) (Signature, error) {
+func (f *fake) Sign(ctx context.Context, keyID, version string, a Algorithm, digest [32]byte) (Signature, error) {
+	if ctx.Err() != nil {
+		return Signature{}, ctx.Err()
+	}
 	value, err := f.sign(a, digest)
 	return Signature{KeyID: keyID, Version: version, Value: value}, err
 }
@@ -52,6 +55,19 @@ func TestSignerRefuses(t *testing.T) {
 		if _, err := signer.Sign(rand.Reader, tc.digest, tc.opts); err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "key-1") {
 			t.Errorf("%s: %v, want %q", name, err, tc.want)
 		}
+	}
+}
+
+func TestWithin(t *testing.T) {
+	sign := func(_ Algorithm, digest [32]byte) ([]byte, error) { return ecKey().Sign(rand.Reader, digest[:], crypto.SHA256) }
+	signer := must(NewSigner(t.Context(), &fake{key: PublicKey{Key: ecKey().Public()}, sign: sign}, "key-1", ""))
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := signer.Within(ctx).Sign(nil, make([]byte, sha256.Size), crypto.SHA256); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if _, err := signer.Within(ctx).Sign(nil, make([]byte, sha256.Size), crypto.SHA256); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -69,14 +70,14 @@ func (o create) run(cmd *cobra.Command) error {
 	if err := checkNew(o.output, o.force); err != nil {
 		return err
 	}
-	signer, err := s.signer(ctx)
+	signer, err := s.signer(ctx, s.KeyVersion)
 	if err != nil {
 		return err
 	}
 	if o.csr {
-		return o.request(cmd, s, signer)
+		return o.request(cmd, s, signer.Within(ctx))
 	}
-	return o.selfSigned(cmd, s, signer)
+	return o.selfSigned(ctx, cmd, s, signer)
 }
 
 // complete fills in what was not given by flags.
@@ -107,8 +108,8 @@ func (o *create) complete(s *session) error {
 	return nil
 }
 
-func (o create) selfSigned(cmd *cobra.Command, s *session, signer *kms.Signer) error {
-	cert, err := certificate.Create(signer, certificate.Options{Subject: *s.CertSubject, Validity: s.CertValidity, Now: time.Now()})
+func (o create) selfSigned(ctx context.Context, cmd *cobra.Command, s *session, signer *kms.Signer) error {
+	cert, err := certificate.Create(signer.Within(ctx), certificate.Options{Subject: *s.CertSubject, Validity: s.CertValidity, Now: time.Now()})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -75,6 +76,23 @@ func TestCreateDefaults(t *testing.T) {
 	chain, err := certificate.Parse(w.read(t, certificate.FileName))
 	if err != nil || chain.Leaf().Subject.String() != "O=Example,ST=Zhejiang,C=CN" || time.Until(chain.Leaf().NotAfter) > 30*24*time.Hour {
 		t.Errorf("%v, %v", chain.Leaf().Subject, err)
+	}
+}
+
+// What came while KMS signed is not replaced, either.
+func TestWriteReplacesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "signer.crt")
+	if err := write(path, []byte("first"), 0o600, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(path, []byte("second"), 0o600, false); err == nil || !strings.Contains(err.Error(), "exists; choose another --output, or --force") {
+		t.Error(err)
+	}
+	if content, err := os.ReadFile(path); err != nil || string(content) != "first" {
+		t.Errorf("%q, %v", content, err)
+	}
+	if err := write(path, nil, 0o600, true); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -180,17 +198,32 @@ func TestShow(t *testing.T) {
 		strings.Contains(text, "other root") {
 		t.Errorf("of a chain with one more: %s", text)
 	}
+	if text := w.succeed(t, "certificate", "show", "--plugin-config", "cert_secret=chain"); !strings.HasPrefix(text, "secret chain version ") {
+		t.Errorf("of cert_secret: %s", text)
+	}
+	for config, want := range map[string]string{"ca_certs=chain.pem": "chain.pem: 2", "output_cert_dir=" + w.dir: w.dir + "/signer.crt: 1"} {
+		if text := w.succeed(t, "certificate", "show", "--plugin-config", config); !strings.HasPrefix(text, want) {
+			t.Errorf("of %s: %s", config, text)
+		}
+	}
+	// The certificate stays that of the version that it was made for.
+	if _, err := w.cloud.KMS().AddKeyVersion(rsaID); err != nil {
+		t.Fatal(err)
+	}
+	w.succeed(t, "certificate", "show", "--id", rsaID)
+
 	w.addKey(t, kms.KeyOptions{ID: "key-k", Spec: "EC_P256K", Instance: instance})
 	for want, args := range map[string][]string{
+		"did you mean ca_certs?":                      {"--plugin-config", "ca_cert=chain.pem"},
 		"cannot make Notation signatures":             {"signer.crt", "--id", "key-k"},
 		"none of the certificates is for the KMS key": {"signer.crt", "--id", ecID},
-		"which issued":                    {"leaf.der"},
-		"no certificate of a signing key": {"root.pem"},
-		"empty: neither certificates":     {"empty"},
-		"no such file":                    {"absent.crt"},
-		"Forbidden.ResourceNotFound":      {"--secret", "absent"},
-		"secret text version":             {"--secret", "text"},
-		"a FILE or --secret, not both":    {"signer.crt", "--secret", "chain"},
+		"which issued":                                {"leaf.der"},
+		"no certificate of a signing key":             {"root.pem"},
+		"empty: neither certificates":                 {"empty"},
+		"no such file":                                {"absent.crt"},
+		"Forbidden.ResourceNotFound":                  {"--secret", "absent"},
+		"secret text version":                         {"--secret", "text"},
+		"a FILE or --secret, not both":                {"signer.crt", "--secret", "chain"},
 	} {
 		w.refuse(t, want, append([]string{"certificate", "show"}, args...)...)
 	}

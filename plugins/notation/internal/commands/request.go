@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -11,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/certificate"
 )
 
@@ -24,7 +24,7 @@ var usages = []pkix.Extension{
 	{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Value: []byte{0x30, 10, asn1.TagOID, 8, 0x2b, 6, 1, 5, 5, 7, 3, 3}},
 }
 
-func (o create) request(cmd *cobra.Command, s *session, signer *kms.Signer) error {
+func (o create) request(cmd *cobra.Command, s *session, signer crypto.Signer) error {
 	algorithm, err := certificate.SignatureAlgorithm(signer.Public())
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,7 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/certificate"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/settings"
 )
 
 // show is the flags of certificate show.
@@ -33,7 +35,8 @@ func newShow() *cobra.Command {
 		Short: "Tell what a certificate is, and whether it is good for signing",
 		Long: `Tell what a certificate is, and whether it is good for signing.
 
-FILE is PEM or DER, signer.crt if not given; it may hold a chain. With --id, check
+FILE is PEM or DER, and may hold a chain. Without FILE and --secret, show what signing
+takes: ca_certs, cert_secret, or else signer.crt in output_cert_dir. With --id, check
 also that the certificate belongs to the KMS key. Exits with 1 if it cannot sign.`,
 		Example: `  ` + Name + ` certificate show signer.crt
   ` + Name + ` certificate show --secret signer --id key-hzz6…`,
@@ -42,7 +45,7 @@ also that the certificate belongs to the KMS key. Exits with 1 if it cannot sign
 			if o.secret != "" && len(args) > 0 {
 				return errors.New("give a FILE or --secret, not both")
 			}
-			return o.run(cmd, append(args, certificate.FileName)[0])
+			return o.run(cmd, strings.Join(args, ""))
 		},
 	}
 	o.addTo(cmd, "that the certificate should belong to")
@@ -52,6 +55,9 @@ also that the certificate belongs to the KMS key. Exits with 1 if it cannot sign
 
 func (o show) run(cmd *cobra.Command, path string) error {
 	ctx := cmd.Context()
+	if err := o.usual(&path); err != nil {
+		return err
+	}
 	var s *session
 	if o.secret != "" || o.id != "" {
 		limited, cancel, opened, err := o.open(ctx)
@@ -67,7 +73,7 @@ func (o show) run(cmd *cobra.Command, path string) error {
 	}
 	var key crypto.PublicKey
 	if o.id != "" {
-		signer, err := s.signer(ctx)
+		signer, err := s.signer(ctx, s.Version(o.id, chain.Origin))
 		if err != nil {
 			return err
 		}
@@ -97,6 +103,29 @@ func (o show) run(cmd *cobra.Command, path string) error {
 		fmt.Fprintf(out, "\nNotation can sign with it. It belongs to key %s.\n", o.id)
 	default:
 		fmt.Fprintf(out, "\nNotation can sign with it, if it belongs to the key: --id checks that.\n")
+	}
+	return nil
+}
+
+// usual sets path or o.secret to what --plugin-config says, if neither was given.
+func (o *show) usual(path *string) error {
+	switch {
+	case *path != "" || o.secret != "":
+		return nil
+	case len(o.pluginConfig) == 0:
+		*path = certificate.FileName // without a look at an environment that may not suffice to ask KMS
+		return nil
+	}
+	config, err := o.config()
+	if err != nil {
+		return err
+	}
+	s, err := settings.Parse(config)
+	if err != nil {
+		return err
+	}
+	if o.secret = s.CertSecret; o.secret == "" {
+		*path = cmp.Or(s.CACerts, certificate.Folder(s.OutputCertDir).Path())
 	}
 	return nil
 }

@@ -63,9 +63,9 @@ func (t *target) open(ctx context.Context) (context.Context, context.CancelFunc,
 	return ctx, cancel, &session{s, client, t.id}, nil
 }
 
-// signer returns a signer with the key, which can make Notation signatures.
-func (s *session) signer(ctx context.Context) (*kms.Signer, error) {
-	signer, err := kms.NewSigner(ctx, s.client, s.id, s.KeyVersion)
+// signer returns a signer with a version of the key, the newest if that is empty, which can make Notation signatures.
+func (s *session) signer(ctx context.Context, version string) (*kms.Signer, error) {
+	signer, err := kms.NewSigner(ctx, s.client, s.id, version)
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,8 @@
 package signing
 
 import (
-	"context"
-	"crypto"
 	"crypto/x509"
 	"errors"
-	"io"
 
 	"github.com/notaryproject/notation-plugin-framework-go/plugin"
 
@@ -115,15 +112,5 @@ func (s *session) create(signer *kms.Signer, former *x509.Certificate) (*x509.Ce
 		subject = former.Subject
 		subject.ExtraNames = subject.Names // also those that pkix.Name has no field for
 	}
-	return certificate.Create(within{s.ctx, signer}, certificate.Options{Subject: subject, Validity: s.settings.CertValidity, Now: s.now})
-}
-
-// within is a crypto.Signer whose calls end with a context.
-type within struct {
-	ctx context.Context
-	*kms.Signer
-}
-
-func (w within) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	return w.SignContext(w.ctx, digest, opts)
+	return certificate.Create(signer.Within(s.ctx), certificate.Options{Subject: subject, Validity: s.settings.CertValidity, Now: s.now})
 }
