@@ -59,7 +59,9 @@ func TestSignerRefuses(t *testing.T) {
 }
 
 func TestWithin(t *testing.T) {
-	sign := func(_ Algorithm, digest [32]byte) ([]byte, error) { return ecKey().Sign(rand.Reader, digest[:], crypto.SHA256) }
+	sign := func(_ Algorithm, digest [32]byte) ([]byte, error) {
+		return ecKey().Sign(rand.Reader, digest[:], crypto.SHA256)
+	}
 	signer := must(NewSigner(t.Context(), &fake{key: PublicKey{Key: ecKey().Public()}, sign: sign}, "key-1", ""))
 	ctx, cancel := context.WithCancel(t.Context())
 	if _, err := signer.Within(ctx).Sign(nil, make([]byte, sha256.Size), crypto.SHA256); err != nil {
