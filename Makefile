@@ -99,6 +99,33 @@ bin/notation: test/tools/go.mod
 bin/cosign: test/tools/cosign/go.mod
 	go build -C test/tools/cosign -ldflags '-s -w' -o $(CURDIR)/$@ github.com/sigstore/cosign/v2/cmd/cosign
 
+# The image of the programs in bin/. BASE=scratch needs no network. Releases for several platforms are compiled in it: see Dockerfile.
+IMAGE      ?= ratify:$(VERSION)
+BASE       ?= gcr.io/distroless/static:nonroot
+IMAGE_ARGS  = --build-arg SOURCE=prebuilt --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE)
+BUILDAH     = buildah --storage-driver vfs --root $(CURDIR)/bin/buildah --runroot $(CURDIR)/bin/buildah/run
+
+.PHONY: image
+image: build plugins ## Build the image IMAGE on BASE with docker or buildah, and write it to bin/image.tar
+	@rm -rf bin/buildah bin/image.tar
+	@if docker info >/dev/null 2>&1; then \
+	  docker build $(IMAGE_ARGS) . && docker save -o bin/image.tar $(IMAGE); \
+	else \
+	  $(BUILDAH) bud --quiet --isolation chroot $(IMAGE_ARGS) . >/dev/null && \
+	  $(BUILDAH) push --quiet $(IMAGE) docker-archive:bin/image.tar:$(IMAGE) && \
+	  rm -rf bin/buildah; \
+	fi
+	@echo "image $(IMAGE): $$(($$(wc -c <bin/image.tar) / 1048576)) MiB, compressed $$(($$(gzip -1 <bin/image.tar | wc -c) / 1048576)) MiB: bin/image.tar"
+
+# The cluster's programs are built once, into ~/.cache/ratify-e2e. Needs root.
+.PHONY: e2e
+e2e: ## Run all on a real Kubernetes with a real Gatekeeper, of which it builds the programs first
+	test/e2e/run.sh
+
+.PHONY: e2e-smoke
+e2e-smoke: ## The short part of e2e: install, admit, block, change trust, uninstall
+	test/e2e/run.sh -smoke
+
 .PHONY: emulator
 emulator: ## Run the emulated cloud and print how to use it
 	@go run ./test/emulator/cmd/emulator

@@ -1,0 +1,120 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// stopTime is how long a program has to end by itself. etcd and containerd take a second or two.
+const stopTime = 15 * time.Second
+
+// start starts a program in the background. Its log is LogFile(name), its id is noted for stop, and for a later run.
+func (c *Cluster) start(name string, env []string, program string, args ...string) error {
+	log, err := os.Create(c.LogFile(name))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for the one who ends them in order
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go func() { _ = cmd.Wait() }() // so that nothing stays a zombie; the log says why it ended
+	since, alive := processStart(cmd.Process.Pid)
+	if !alive {
+		return fmt.Errorf("%s ended at once: see %s", name, c.LogFile(name))
+	}
+	return os.WriteFile(c.pidFile(name), fmt.Appendf(nil, "%d %s\n", cmd.Process.Pid, since), 0o600)
+}
+
+func (c *Cluster) pidFile(name string) string { return c.path("run/" + name + ".pid") }
+
+// Running reports whether a program that was started is still there.
+func (c *Cluster) running(name string) bool {
+	pid, since, err := c.noted(name)
+	if err != nil {
+		return false
+	}
+	now, alive := processStart(pid)
+	return alive && now == since
+}
+
+// noted returns the id and the start of a program that was started.
+func (c *Cluster) noted(name string) (pid int, since string, err error) {
+	note, err := os.ReadFile(c.pidFile(name))
+	if err != nil {
+		return 0, "", err
+	}
+	_, err = fmt.Sscan(string(note), &pid, &since)
+	return pid, since, err
+}
+
+// stop ends a program if it still is the one that was started, and returns when it is gone.
+func (c *Cluster) stop(name string) error {
+	if !c.running(name) {
+		return os.RemoveAll(c.pidFile(name))
+	}
+	pid, _, err := c.noted(name)
+	if err != nil {
+		return err
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("ending %s: %w", name, err)
+		}
+		if wait(context.Background(), stopTime, func() bool { return !c.running(name) }) == nil {
+			return os.Remove(c.pidFile(name))
+		}
+	}
+	return fmt.Errorf("%s (process %d) does not end", name, pid)
+}
+
+// processStart returns when a process started, in ticks since boot: with its id, that names it for good (proc(5), field 22 of stat).
+func processStart(pid int) (since string, alive bool) {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return "", false
+	}
+	// The second field is the program's name in parentheses, and may contain anything.
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 20 || fields[0] == "Z" {
+		return "", false
+	}
+	return fields[19], true
+}
+
+// run runs a program to its end, and returns its output. The error has what the program said.
+func run(ctx context.Context, program string, args ...string) (string, error) {
+	output, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", filepath.Base(program), strings.Join(args, " "), err, strings.TrimSpace(string(output)))
+	}
+	return string(output), nil
+}
+
+// wait asks until it is so, or for at most a time.
+func wait(ctx context.Context, atMost time.Duration, isSo func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for !isSo() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-again.C:
+		}
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// say prints what is going on.
+func (e *environment) say(format string, args ...any) {
+	fmt.Printf("        %s\n", fmt.Sprintf(format, args...))
+}
+
+// check runs a check and prints its line. It returns whether it passed.
+func (e *environment) check(ctx context.Context, what string, f func(context.Context) error) bool {
+	began := time.Now()
+	if err := f(ctx); err != nil {
+		e.fail(what, err)
+		return false
+	}
+	e.passed++
+	fmt.Printf("passed  %-9s  %s (%.1f s)\n", e.theme, what, time.Since(began).Seconds())
+	return true
+}
+
+func (e *environment) fail(what string, err error) {
+	e.failed++
+	fmt.Printf("FAILED  %-9s  %s: %s\n", e.theme, what, strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n        "))
+}
+
+// eventually asks until there is no error, for at most a time, and returns the last error.
+func eventually(ctx context.Context, atMost time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := f(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("still so after %s: %w", atMost, err)
+		case <-again.C:
+		}
+	}
+}

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs the end-to-end checks: what they need of this machine, the cluster's programs, our image, and then the checks with these arguments.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+[ "$(id -u)" = 0 ] || { echo "run.sh: a cluster runs containers: start it as root" >&2 && exit 1; }
+if ! command -v containerd >/dev/null || ! command -v runc >/dev/null || ! command -v buildah >/dev/null || ! command -v iptables >/dev/null ||
+	! command -v ip >/dev/null || [ ! -x /usr/lib/cni/ptp ]; then
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends containerd runc buildah containernetworking-plugins iptables iproute2 >/dev/null
+fi
+
+cache=${RATIFY_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ratify-e2e}
+RATIFY_E2E_CACHE=$cache test/e2e/build.sh
+make --no-print-directory image IMAGE=ratify.e2e/ratify:e2e BASE=scratch
+export CGO_ENABLED=0 GOFLAGS='-buildvcs=false -trimpath' ALIBABA_CLOUD_ECS_METADATA_DISABLED=true
+go build -o "$cache/e2e" ./test/e2e
+go build -ldflags '-s -w' -o "$cache/bin/pause" ./test/e2e/pause
+exec "$cache/e2e" -cache "$cache" -image bin/image.tar "$@"
