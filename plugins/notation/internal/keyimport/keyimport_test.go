@@ -123,6 +123,10 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	threePrimes, err := rsa.GenerateMultiPrimeKey(rand.Reader, 3, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
 	plain := block("EC PRIVATE KEY", sec1(t, ec))
 	// EncryptedPrivateKeyInfo: SEQUENCE { SEQUENCE { OID pbes2 }, OCTET STRING }
 	encrypted := []byte{0x30, 0x11, 0x30, 0x0b, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 0x0d, 4, 2, 1, 2}
@@ -132,6 +136,7 @@ func TestParsePrivateKeyRefuses(t *testing.T) {
 		want string
 	}{
 		"RSA 3072":              {x509.MarshalPKCS1PrivateKey(long), kms.ErrKeySpec, "use a key of spec RSA_2048 or EC_P256"},
+		"RSA of three primes":   {pkcs8(t, threePrimes), kms.ErrKeySpec, "3 primes cannot be imported"},
 		"P-384":                 {pkcs8(t, ecKey(t, elliptic.P384())), kms.ErrKeySpec, "curve P-384 cannot be imported"},
 		"Ed25519":               {pkcs8(t, ed), kms.ErrKeySpec, "ed25519"},
 		"encrypted PKCS #8":     {block("ENCRYPTED PRIVATE KEY", encrypted), ErrEncrypted, "openssl pkey -in"},

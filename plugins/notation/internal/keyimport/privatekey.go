@@ -106,6 +106,9 @@ func newPrivateKey(key any) (*PrivateKey, error) {
 	case *rsa.PrivateKey:
 		name = fmt.Sprintf("an RSA key of %d bits", key.N.BitLen())
 		spec = map[int]kms.KeySpec{2048: kms.RSA2048, 3072: kms.RSA3072, 4096: kms.RSA4096}[key.N.BitLen()]
+		if n := len(key.Primes); n != 2 {
+			spec, name = "", fmt.Sprintf("an RSA key of %d primes", n)
+		}
 	case *ecdsa.PrivateKey:
 		name = "an EC key of curve " + key.Curve.Params().Name
 		if key.Curve == elliptic.P256() {
