@@ -21,6 +21,9 @@ func (s *Settings) Client() (kms.Client, error) {
 		if authorities, err = wholefile.Read(s.caFile); err != nil {
 			return nil, &Error{EnvCAFile, err}
 		}
+		if len(authorities) == 0 { // the system's would be used
+			return nil, errorf(EnvCAFile, "%s is empty", s.caFile)
+		}
 	}
 	if s.ByClientKey() {
 		key, err := wholefile.Read(s.clientKeyFile)

@@ -119,6 +119,10 @@ func TestClientRefuses(t *testing.T) {
 	if err := os.WriteFile(garbage, []byte("hush-garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	with := func(changes map[string]string) map[string]string {
 		env := official(t)
 		env[EnvClientKeyFile] = garbage
@@ -136,6 +140,7 @@ func TestClientRefuses(t *testing.T) {
 		"client key garbage":   {with(nil), nil, []string{EnvClientKeyFile}},
 		"CA absent":            {with(map[string]string{EnvCAFile: "/absent/ca"}), nil, []string{EnvCAFile, "/absent/ca"}},
 		"CA garbage":           {with(map[string]string{EnvCAFile: garbage}), ak, []string{EnvCAFile}},
+		"CA empty":             {with(map[string]string{EnvCAFile: empty}), ak, []string{EnvCAFile, "is empty"}},
 		"CA without endpoint":  {with(map[string]string{EnvCAFile: garbage, EnvEndpoint: ""}), ak, []string{EnvCAFile}},
 		"endpoint in env":      {with(map[string]string{EnvEndpoint: "http://kms"}), ak, []string{EnvEndpoint, "https"}},
 		"endpoint in config":   {with(nil), map[string]string{"credential_type": "access_key", "endpoint": "a b"}, []string{"plugin-config endpoint", `"a b"`}},
