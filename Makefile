@@ -7,7 +7,7 @@ BUILD   := go build -ldflags '$(LDFLAGS)'
 
 # The signing plugin. Notation wants a semantic version without "v", which a commit alone is not.
 PLUGIN         := notation-alibabacloud.secretmanager.plugin
-PLUGIN_VERSION  = $(shell echo '$(VERSION)' | sed -E -e 's/^v([0-9]+\.)/\1/' -e t -e 's/.*/0.0.0-dev+&/')
+PLUGIN_VERSION  = $(shell echo '$(VERSION)' | sed -E -e 's/^v?([0-9]+\.[0-9]+\.[0-9]+)/\1/' -e t -e 's/.*/0.0.0-dev+&/')
 BUILD_PLUGIN    = go build -ldflags '-s -w -X main.version=$(PLUGIN_VERSION)'
 
 # How long each fuzz test runs.

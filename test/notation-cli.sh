@@ -3,7 +3,7 @@
 #
 #   NOTATION=bin/notation test/notation-cli.sh
 #
-# Without NOTATION it takes notation from PATH, and skips if there is none. It builds the plugin, and the emulator, unless they are there.
+# Without NOTATION it takes notation from PATH, and skips if there is none. It builds the plugin and the emulator.
 set -euo pipefail
 
 if ! notation=$(command -v "${NOTATION:-notation}"); then
@@ -46,7 +46,7 @@ refused() {
   [[ $said == *"$reason"* ]] || fail "$* failed for another reason than \"$reason\": $said"
 }
 
-[ -x "$plugin" ] || make plugin
+make --silent plugin
 go build -buildvcs=false -o "$dir/emulator" ./test/emulator/cmd/emulator
 
 # From here on notation and the plugin know nothing of who runs this, and at first nothing of a cloud.
@@ -56,7 +56,8 @@ done < <(compgen -e | grep -E '^(ALIBABA|ALICLOUD|NOTATION|https?_proxy|HTTPS?_P
 export HOME=$dir XDG_CONFIG_HOME=$dir/config XDG_CACHE_HOME=$dir/cache
 
 "$notation" plugin install --file "$plugin" >/dev/null
-"$notation" plugin ls | grep -q "^$name .*SIGNATURE_GENERATOR.RAW" || fail "notation plugin ls does not list $name"
+listed=$("$notation" plugin ls) # not piped: grep would end before it
+grep -q "^$name .*SIGNATURE_GENERATOR.RAW" <<<"$listed" || fail "notation plugin ls does not list $name: $listed"
 ok "installed and listed, without environment or network"
 
 "$dir/emulator" >"$dir/cloud" &
