@@ -1,0 +1,2 @@
+// Package library tests the ConstraintTemplates of Gatekeeper in this folder.
+package library
