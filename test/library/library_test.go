@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	byName      = "default/template.yaml"
-	byNamespace = "multi-tenancy-validation/template.yaml"
+	byName      = "../../library/default/template.yaml"
+	byNamespace = "../../library/multi-tenancy-validation/template.yaml"
 )
 
 // provider is what external_data answers as, and what it was asked for.

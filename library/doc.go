@@ -1,2 +1,0 @@
-// Package library tests the ConstraintTemplates of Gatekeeper in this folder.
-package library

@@ -1,0 +1,2 @@
+// Package library tests the ConstraintTemplates for Gatekeeper in the folder library.
+package library
