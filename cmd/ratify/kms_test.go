@@ -77,6 +77,9 @@ func TestServeFollowsKMS(t *testing.T) {
 	w.Cloud.KMS().DeleteSecret("anchors")
 	d.logged(`level=ERROR msg="images cannot be verified`, 1)
 	check("the anchors are gone", nil)
+	if a, err := gatekeeper.Ask(t.Context(), http.DefaultClient, url, issued); err != nil || !strings.Contains(a.Text, "no key material is left") {
+		t.Errorf("the answer does not tell why: %v %s", err, a.Text)
+	}
 	replaceFile(t, path, []byte("{")) // a mistake at this moment does not end the server
 	d.logged("the configuration was not changed", 1)
 	replaceFile(t, path, configuration)

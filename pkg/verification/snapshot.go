@@ -143,12 +143,12 @@ func (s *Snapshot) Stores() []referrerstore.ReferrerStore {
 // validate says what a scope lacks to verify a subject.
 func (s Scope) validate() error {
 	switch {
+	case s.Err != nil: // first: it may be why there are no verifiers
+		return s.Err
 	case len(s.Stores) == 0:
 		return errors.New("no store is configured: add a Store resource, or store.plugins in config.json")
 	case len(s.Verifiers) == 0:
 		return errors.New("no verifier is configured: add a Verifier resource, or verifier.plugins in config.json")
-	case s.Err != nil:
-		return s.Err
 	case s.Policy == nil:
 		return errors.New("no policy is configured: add a Policy resource, or policy.plugin in config.json")
 	}
