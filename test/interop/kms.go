@@ -83,17 +83,17 @@ func moveSignature(ctx context.Context, from, to image) error {
 	errFound := errors.New("found")
 	source, target := registry.NewRepository(from.repo), registry.NewRepository(to.repo)
 	err := source.ListSignatures(ctx, from.desc, func(signatures []ocispec.Descriptor) error {
-		for _, signature := range signatures {
-			envelope, desc, err := source.FetchSignatureBlob(ctx, signature)
-			if err != nil {
-				return err
-			}
-			if _, _, err := target.PushSignature(ctx, desc.MediaType, envelope, to.desc, signature.Annotations); err != nil {
-				return err
-			}
-			return errFound
+		if len(signatures) == 0 {
+			return nil
 		}
-		return nil
+		envelope, desc, err := source.FetchSignatureBlob(ctx, signatures[0])
+		if err != nil {
+			return err
+		}
+		if _, _, err := target.PushSignature(ctx, desc.MediaType, envelope, to.desc, signatures[0].Annotations); err != nil {
+			return err
+		}
+		return errFound
 	})
 	if errors.Is(err, errFound) {
 		return nil
