@@ -34,6 +34,7 @@ var (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt ends what does not heed the first
 	command := plugin.Command("")
 	if len(os.Args) == 2 {
 		command = plugin.Command(os.Args[1])

@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"maps"
 	"os"
@@ -10,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -256,5 +261,41 @@ func TestInterruptEndsWaitingForTheRequest(t *testing.T) {
 	}
 	if err := command.Wait(); ctx.Err() != nil || command.ProcessState.ExitCode() != 1 {
 		t.Errorf("%v, %v", err, ctx.Err())
+	}
+}
+
+// Reading a file, such as a pipe that nobody writes to, does not end with the first interrupt. The second ends it.
+func TestSecondInterruptEndsEverything(t *testing.T) {
+	clearenv(t)
+	dir := t.TempDir()
+	public, pipe := filepath.Join(dir, "public.pem"), filepath.Join(dir, "private.pem")
+	key := must(rsa.GenerateKey(rand.Reader, 2048))
+	if err := os.WriteFile(public, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: must(x509.MarshalPKIXPublicKey(key.Public()))}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	command := exec.CommandContext(ctx, filepath.Join(executables.Folder(t), binary), "key", "import", "--public-key", public, "--private-key", pipe)
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer must(os.OpenFile(pipe, os.O_WRONLY, 0)).Close() // opens once it is being read
+	ended := make(chan error, 1)
+	go func() { ended <- command.Wait() }()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		select {
+		case err := <-ended:
+			if ctx.Err() != nil {
+				t.Errorf("%v, %v", err, ctx.Err())
+			}
+			return
+		case <-again.C:
+			command.Process.Signal(os.Interrupt) // fails after the end
+		}
 	}
 }
