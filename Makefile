@@ -22,7 +22,7 @@ export ALIBABA_CLOUD_ECS_METADATA_DISABLED := true
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/ratify, static and stamped with version and commit
@@ -88,6 +88,16 @@ bin/upstream-ratify: test/upstream/go.mod
 plugins: ## Build upstream's verifier plugins into bin/plugins
 	go build -C test/upstream -ldflags '-s -w' -o $(CURDIR)/bin/plugins/ $(addprefix github.com/ratify-project/ratify/plugins/verifier/, \
 	  sbom vulnerabilityreport licensechecker schemavalidator)
+
+.PHONY: stock-plugins
+stock-plugins: ## Build the plugins for a stock Ratify, and the command that publishes them, into bin/
+	go build -ldflags '-s -w' -o bin/stock-plugins/ ./plugins/referrerstore/alibabacloudacr ./plugins/verifier/alibabacloudnotation
+	go build -ldflags '-s -w' -o bin/publish ./plugins/publish
+
+.PHONY: stock-test
+stock-test: build plugin stock-plugins ## Check the plugins with upstream's own binary (builds it; needs root)
+	$(MAKE) bin/upstream-ratify
+	@go run ./test/stock -upstream bin/upstream-ratify -ratify bin/ratify -plugins bin/stock-plugins -publish bin/publish -signing-plugin bin/$(PLUGIN)
 
 .PHONY: interop
 interop: build plugin bin/notation bin/cosign plugins ## Run each signing toolchain and each feature end to end, and print a table

@@ -5,6 +5,6 @@
 // code, msg and details and ends with 1.
 //
 // Ratify v1.4 takes what is printed apart line by line, standard error first: a line with a brace that begins like JSON counts for the
-// reply, one of more than 64 KiB and all behind it is lost, and all else is log. So this package lets no brace into the log, and warns of
-// replies that Ratify loses.
+// reply, one of more than 64 KiB and all behind it is lost, and all else is log. So this package lets no brace into the log, and prints an error
+// instead of a reply that Ratify would lose.
 package protocol

@@ -9,10 +9,11 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// logTo sends all logs of this process to w, in the form that Ratify takes for a plugin's log.
+// logTo sends the warnings and errors of this process to w, in the form that Ratify takes for a plugin's log. All else would be told for each
+// run.
 func logTo(w io.Writer) {
 	w = lines{w}
-	slog.SetDefault(slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+	slog.SetDefault(slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 		if len(groups) == 0 && a.Key == slog.TimeKey {
 			return slog.Attr{} // Ratify writes its own
 		}
@@ -21,6 +22,7 @@ func logTo(w io.Writer) {
 	log.SetOutput(w) // of net/http
 	log.SetFlags(0)
 	logrus.SetOutput(w) // of what is Ratify's in this process
+	logrus.SetLevel(logrus.WarnLevel)
 	logrus.SetFormatter(&logrus.TextFormatter{DisableTimestamp: true, DisableColors: true})
 }
 

@@ -44,12 +44,12 @@ func (p Protocol) run(handle Handler, stdin io.Reader, stdout, stderr io.Writer)
 			failed = failure(call, err)
 		}
 	}
+	if failed == nil {
+		failed = lost(call, reply)
+	}
 	code := 0
 	if failed != nil {
 		reply, code = encode(failed), 1
-	} else if lost := loses(reply); lost != "" {
-		slog.Warn("Ratify v1.4 cannot take over this reply as its runner of plugins loses " + lost + "; use the verifier alibabacloudnotation, " +
-			"which reads the registry itself, or the image of Ratify for Alibaba Cloud")
 	}
 	if _, err := stdout.Write(reply); err != nil {
 		slog.Error("the reply cannot be written to the standard output", "error", err)
@@ -80,15 +80,19 @@ func encode(failed *plugin.Error) []byte {
 	return append(line, '\n')
 }
 
-// loses words what Ratify v1.4 loses of a reply, "" if nothing. It hands on only lines with JSON objects.
-func loses(reply []byte) string {
-	for line := range bytes.Lines(reply) {
-		if len(line) > maxLine {
-			return fmt.Sprintf("lines of more than %d bytes", maxLine)
-		}
+// lost returns an error about a reply that Ratify v1.4 would not take over, nil if it does: of what plugins print it keeps only lines that are JSON
+// objects, and would go on with nothing.
+func lost(call Call, reply []byte) *plugin.Error {
+	const remedy = "use the verifier alibabacloudnotation, which reads the registry itself, or the image of Ratify for Alibaba Cloud"
+	reply = bytes.TrimSpace(reply)
+	var object map[string]any
+	switch {
+	case len(reply) >= maxLine:
+		return plugin.NewError(types.ErrPluginCmdFailure, fmt.Sprintf("Ratify cannot take over the %d bytes that %s of %s found: it reads lines of less than %d",
+			len(reply), call.Command, call.Subject.Original, maxLine), remedy)
+	case bytes.ContainsRune(reply, '\n') || json.Unmarshal(reply, &object) != nil:
+		return plugin.NewError(types.ErrPluginCmdFailure, fmt.Sprintf("Ratify cannot take over what %s of %s found: it is not one line of JSON, as COSE signatures are not",
+			call.Command, call.Subject.Original), remedy)
 	}
-	if !json.Valid(reply) || bytes.Count(bytes.TrimSpace(reply), []byte("\n")) > 0 {
-		return "what is not JSON on one line (such as COSE signatures)"
-	}
-	return ""
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,11 +96,7 @@ func identityOf(block upstream.AuthProviderConfig) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := string(configured)
-	for _, variable := range os.Environ() {
-		if strings.HasPrefix(variable, "ALIBABA_CLOUD_") {
-			text += "\n" + variable
-		}
-	}
-	return text, nil
+	variables := slices.DeleteFunc(os.Environ(), func(variable string) bool { return !strings.HasPrefix(variable, "ALIBABA_CLOUD_") })
+	slices.Sort(variables) // Ratify passes them in any order
+	return string(configured) + "\n" + strings.Join(variables, "\n"), nil
 }

@@ -28,7 +28,7 @@ func verify(ctx context.Context, input config.PluginInputConfig, version string,
 	}
 	opened, err := openStore(input.StoreConfig, version)
 	if err != nil {
-		return none, plugin.NewError(types.ErrConfigParsingFailure, "the store cannot be configured", err.Error())
+		return none, plugin.NewError(types.ErrInvalidVerifierConfig, "the store cannot be configured", err.Error())
 	}
 	judge, err := newVerifier(ctx, input.Config)
 	if err != nil {
