@@ -141,7 +141,7 @@ func (d *doctor) endpoints(ctx context.Context) {
 	d.reached = true
 	var clock time.Time
 	for i, host := range d.hosts() {
-		date, verified, err := d.probe(ctx, host)
+		date, verified, err := d.probe(ctx, host, i == 0 && d.settings.Endpoint != "")
 		if err != nil {
 			if i > 0 {
 				err = fmt.Errorf("%w; or set %s, with which the instance is enough", err, settings.Key("key_version"))
@@ -156,11 +156,11 @@ func (d *doctor) endpoints(ctx context.Context) {
 	d.clock(clock)
 }
 
-// probe asks a host for the time, and tells what the host was verified with.
-func (d *doctor) probe(ctx context.Context, host string) (date time.Time, verified string, err error) {
+// probe asks a host for the time, and tells what the host was verified with. own is that of the endpoint that was set.
+func (d *doctor) probe(ctx context.Context, host string, own bool) (date time.Time, verified string, err error) {
 	var ca []byte
 	verified = "the system's authorities"
-	if path := os.Getenv(settings.EnvCAFile); path != "" && !strings.HasPrefix(host, sharedPrefix) && !strings.HasPrefix(host, sharedVPCPrefix) {
+	if path := d.settings.CAFile(); path != "" && own {
 		verified = settings.EnvCAFile
 		if ca, err = wholefile.Read(path); err != nil {
 			return time.Time{}, "", fmt.Errorf("%s: %s: %w", host, settings.EnvCAFile, err)
@@ -183,19 +183,13 @@ func (d *doctor) clock(theirs time.Time) {
 	}
 }
 
-// What the hosts of shared gateways begin with.
-const (
-	sharedPrefix    = "kms."
-	sharedVPCPrefix = "kms-vpc."
-)
-
 // hosts are those that signing needs. A dedicated instance does not tell RAM identities of its keys and their versions; the region's shared gateway
 // does.
 func (d *doctor) hosts() []string {
 	s := d.settings
-	shared := sharedPrefix + s.Region + ".aliyuncs.com"
+	shared := "kms." + s.Region + ".aliyuncs.com"
 	if s.Network == kms.NetworkVPC || s.Network == "" && rrsa.FromEnv().VPC {
-		shared = sharedVPCPrefix + s.Region + ".aliyuncs.com"
+		shared = "kms-vpc." + s.Region + ".aliyuncs.com"
 	}
 	if s.Endpoint == "" {
 		return []string{shared}

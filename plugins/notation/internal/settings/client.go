@@ -16,13 +16,13 @@ import (
 // Client returns the client of KMS that s asks for. It reads files, and asks nobody yet. Errors are *Error, or wrap ErrNoCredentials.
 func (s *Settings) Client() (kms.Client, error) {
 	var authorities []byte
-	if s.caFile != "" && !s.shared() {
+	if path := s.CAFile(); path != "" {
 		var err error
-		if authorities, err = wholefile.Read(s.caFile); err != nil {
+		if authorities, err = wholefile.Read(path); err != nil {
 			return nil, &Error{EnvCAFile, err}
 		}
 		if len(authorities) == 0 { // the system's would be used
-			return nil, errorf(EnvCAFile, "%s is empty", s.caFile)
+			return nil, errorf(EnvCAFile, "%s is empty", path)
 		}
 	}
 	if s.ByClientKey() {
@@ -55,6 +55,14 @@ func (s *Settings) Identity() (rrsa.Source, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNoCredentials, err)
 	}
 	return marked{source}, nil
+}
+
+// CAFile is the path of the authorities that the endpoint is verified with, or empty for the system's.
+func (s *Settings) CAFile() string {
+	if s.shared() {
+		return ""
+	}
+	return s.caFile
 }
 
 // shared tells whether the endpoint is that of a shared gateway, whose certificate is from a public authority, not from the instance's CA.

@@ -199,6 +199,21 @@ func TestClientOfTheSharedGateway(t *testing.T) {
 	}
 }
 
+// Only a shared gateway is known to have a certificate of a public authority.
+func TestCAFile(t *testing.T) {
+	for host, shared := range map[string]bool{"kms.cn-hangzhou.aliyuncs.com": true, "https://kms-vpc.cn-hangzhou.aliyuncs.com": true,
+		"kst-hzz1.cryptoservice.kms.aliyuncs.com": false, "kms.example.com": false, "127.0.0.1:8443": false} {
+		setenv(t, map[string]string{EnvCAFile: "ca.pem"})
+		s, err := Parse(map[string]string{"endpoint": host})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.CAFile(); (got == "") != shared {
+			t.Errorf("%s: %q", host, got)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add("timeout", "30s", "cert_subject", "C=CN,ST=Zhejiang,O=Example")
 	f.Add("cert_validity", "365d", "network", "vpc")
