@@ -34,7 +34,7 @@ type Options struct {
 
 // Create returns a self-signed code signing certificate for the key of signer.
 func Create(signer crypto.Signer, o Options) (*x509.Certificate, error) {
-	algorithm, err := SignatureAlgorithm(signer.Public())
+	algorithm, err := signatureAlgorithm(signer.Public())
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +59,8 @@ func Create(signer crypto.Signer, o Options) (*x509.Certificate, error) {
 	return x509.ParseCertificate(der)
 }
 
-// SignatureAlgorithm is how certificates, and requests for them, are signed with the private half of key: over SHA-256, as KMS does.
-func SignatureAlgorithm(key crypto.PublicKey) (x509.SignatureAlgorithm, error) {
+// signatureAlgorithm is how certificates are signed with the private half of key: over SHA-256, as KMS does.
+func signatureAlgorithm(key crypto.PublicKey) (x509.SignatureAlgorithm, error) {
 	switch key.(type) {
 	case *rsa.PublicKey:
 		return x509.SHA256WithRSAPSS, nil

@@ -38,14 +38,14 @@ func TestCreate(t *testing.T) {
 		if cert.IsCA || cert.KeyUsage != x509.KeyUsageDigitalSignature || len(cert.ExtKeyUsage) != 1 || cert.ExtKeyUsage[0] != x509.ExtKeyUsageCodeSigning {
 			t.Errorf("CA %t, usage %v %v", cert.IsCA, cert.KeyUsage, cert.ExtKeyUsage)
 		}
-		if want, _ := SignatureAlgorithm(key.Public()); cert.SignatureAlgorithm != want {
+		if want, _ := signatureAlgorithm(key.Public()); cert.SignatureAlgorithm != want {
 			t.Error(cert.SignatureAlgorithm)
 		}
 		if cert.SerialNumber.Cmp(create().SerialNumber) == 0 || cert.SerialNumber.BitLen() < 96 {
 			t.Errorf("serial number %x", cert.SerialNumber)
 		}
 	}
-	if _, err := SignatureAlgorithm(&ecdsa.PrivateKey{PublicKey: ecdsa.PublicKey{Curve: elliptic.P256()}}); err == nil {
+	if _, err := signatureAlgorithm(&ecdsa.PrivateKey{PublicKey: ecdsa.PublicKey{Curve: elliptic.P256()}}); err == nil {
 		t.Error("a certificate for a private key")
 	}
 }

@@ -11,9 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/certificate"
-)
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable")
 
 // requestFile is the usual file of a certificate signing request.
 const requestFile = "signer.csr"
@@ -25,12 +23,8 @@ var usages = []pkix.Extension{
 }
 
 func (o create) request(cmd *cobra.Command, s *session, signer crypto.Signer) error {
-	algorithm, err := certificate.SignatureAlgorithm(signer.Public())
-	if err != nil {
-		return err
-	}
-	der, err := x509.CreateCertificateRequest(rand.Reader,
-		&x509.CertificateRequest{Subject: *s.CertSubject, SignatureAlgorithm: algorithm, ExtraExtensions: usages}, signer)
+	// Signed as x509 chooses: RSA with PKCS #1 v1.5, as some authorities read no PSS here.
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: *s.CertSubject, ExtraExtensions: usages}, signer)
 	if err != nil {
 		return fmt.Errorf("signing the request: %w", err)
 	}
