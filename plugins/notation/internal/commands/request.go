@@ -11,7 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable")
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
+)
 
 // requestFile is the usual file of a certificate signing request.
 const requestFile = "signer.csr"
