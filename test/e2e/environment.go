@@ -156,8 +156,8 @@ func (e *environment) prepareUsers(ctx context.Context, namespace string) error 
 	return err
 }
 
-// push pushes an image that runs, of a kind, and returns its name with the tag v1, and its digest.
-func (e *environment) push(ctx context.Context, r scenario.Registry, repository string, kind scenario.Kind) (name, digest string, err error) {
+// push pushes an image that runs, with the signatures of kinds, and returns its name with the tag v1, and its digest.
+func (e *environment) push(ctx context.Context, r scenario.Registry, repository string, kinds ...scenario.Kind) (name, digest string, err error) {
 	repo, err := signing.Repository(r.Host+"/"+repository, e.cloud.PushTransport(r.ID))
 	if err != nil {
 		return "", "", err
@@ -173,8 +173,10 @@ func (e *environment) push(ctx context.Context, r scenario.Registry, repository 
 	if err := repo.Tag(ctx, manifest, "v1"); err != nil {
 		return "", "", err
 	}
-	if err := e.world.Sign(ctx, repo, manifest, kind); err != nil {
-		return "", "", fmt.Errorf("sign %s: %w", repository, err)
+	for _, kind := range kinds {
+		if err := e.world.Sign(ctx, repo, manifest, kind); err != nil {
+			return "", "", fmt.Errorf("sign %s: %w", repository, err)
+		}
 	}
 	return r.Host + "/" + repository + ":v1", manifest.Digest.String(), nil
 }

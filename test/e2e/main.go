@@ -52,7 +52,11 @@ var themes = []theme{
 	{"install", true, checkInstall},
 	{"admission", true, checkAdmission},
 	{"trust", true, checkTrust},
+	{"tenants", false, checkTenants},
+	{"faults", false, checkFaults},
+	{"tls", false, checkTLS},
 	{"uninstall", true, checkUninstall},
+	{"upgrade", false, checkUpgrade},
 }
 
 func run(ctx context.Context, o options) (err error) {
@@ -91,7 +95,7 @@ func run(ctx context.Context, o options) (err error) {
 
 // moduleFolder returns where the Go module cache has a module of one of modules/*.
 func moduleFolder(ctx context.Context, of, module string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "list", "-C", "test/e2e/modules/"+of, "-mod=mod", "-m", "-f", "{{.Dir}}", module)
+	cmd := exec.CommandContext(ctx, "go", "list", "-C", "test/e2e/modules/"+of, "-m", "-f", "{{.Dir}}", module)
 	output, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("where is %s: %w", module, err)

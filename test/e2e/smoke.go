@@ -236,7 +236,7 @@ func checkUninstall(ctx context.Context, e *environment) error {
 			return err
 		}
 		wide, err := e.kubectl(ctx, "get", "clusterroles,clusterrolebindings,providers.externaldata.gatekeeper.sh,assign.mutations.gatekeeper.sh,"+
-			"stores,verifiers,policies,keymanagementproviders", "--output=name")
+			ratifyResources, "--output=name")
 		if err != nil {
 			return err
 		}

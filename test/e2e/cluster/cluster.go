@@ -79,6 +79,9 @@ func (c *Cluster) TokenKey() crypto.PublicKey { return c.pki.tokenKey.Public() }
 // Kubeconfig returns the path of the administrator's kubeconfig.
 func (c *Cluster) Kubeconfig() string { return c.path("pki/admin.kubeconfig") }
 
+// Server returns the API server's address.
+func (c *Cluster) Server() string { return "https://" + apiAddress }
+
 // LogFile returns the path of a program's log.
 func (c *Cluster) LogFile(program string) string { return c.path("logs/" + program + ".log") }
 

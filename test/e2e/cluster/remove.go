@@ -66,6 +66,15 @@ func (c *Cluster) removeContainers(ctx context.Context) error {
 	}
 	for _, container := range list("containers") {
 		_, _ = c.ctr(ctx, "containers", "delete", container)
+		cached, err := filepath.Glob("/var/lib/cni/results/*-" + container + "-*") // the CNI library knows no other place
+		if err != nil {
+			return err
+		}
+		for _, file := range cached {
+			if err := os.Remove(file); err != nil {
+				return err
+			}
+		}
 	}
 	return c.stop("containerd")
 }
@@ -109,15 +118,6 @@ func (c *Cluster) removeNetwork(ctx context.Context) error {
 	}
 	for _, family := range []string{"iptables", "ip6tables"} {
 		if err := removeRules(ctx, family); err != nil {
-			return err
-		}
-	}
-	cached, err := filepath.Glob("/var/lib/cni/results/" + network + "-*") // of the CNI library, which knows no other place
-	if err != nil {
-		return err
-	}
-	for _, file := range cached {
-		if err := os.Remove(file); err != nil {
 			return err
 		}
 	}
