@@ -111,7 +111,7 @@ func (e *environment) stop() error {
 // installGatekeeper installs it by its own chart, as Ratify's documentation says, and fails closed. Its own namespace is exempt, which
 // the chart would say by a hook with another image.
 func (e *environment) installGatekeeper(ctx context.Context) error {
-	folder, err := moduleFolder(ctx, "gatekeeper", "github.com/open-policy-agent/gatekeeper/v3")
+	folder, err := gatekeeperChart(ctx)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (e *environment) installGatekeeper(ctx context.Context) error {
 		"admission.gatekeeper.sh/ignore": "no-self-managing"}}}`); err != nil {
 		return err
 	}
-	_, err = e.helm(ctx, "install", "gatekeeper", filepath.Join(folder, "charts/gatekeeper"), "--namespace", gatekeeperNamespace, "--wait", "--timeout=2m",
+	_, err = e.helm(ctx, "install", "gatekeeper", folder, "--namespace", gatekeeperNamespace, "--wait", "--timeout=2m",
 		"--set", "image.repository="+gatekeeperImage, "--set", "image.release="+gatekeeperTag, "--set", "replicas=1",
 		"--set", "postInstall.labelNamespace.enabled=false", "--set", "postInstall.probeWebhook.enabled=false", "--set", "upgradeCRDs.enabled=false",
 		"--set", "enableExternalData=true", "--set", "validatingWebhookTimeoutSeconds=5", "--set", "mutatingWebhookTimeoutSeconds=2",

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
@@ -69,7 +73,6 @@ func checkFaults(ctx context.Context, e *environment) error {
 		_, err := e.kubectl(ctx, "rollout", "status", "deployment/ratify", "--namespace", ratifyNamespace, "--timeout=2m")
 		return err
 	})
-	host := strings.Replace(scenario.Demo.Host, "-registry.", "-registry-vpc.", 1)
 	outage := func(seconds time.Duration, hosts ...string) func(context.Context) error {
 		return func(ctx context.Context) error {
 			for _, h := range hosts {
@@ -83,15 +86,64 @@ func checkFaults(ctx context.Context, e *environment) error {
 			return ctx.Err()
 		}
 	}
-	during("the registry is out for 15 s", 15*time.Second+back, outage(15, scenario.Demo.Host, host))
+	during("the registry is out for 15 s", 15*time.Second+back, outage(15, demoHosts...))
 	during("STS is out for 15 s, and all sessions and passwords have ended", 15*time.Second+back, func(ctx context.Context) error {
-		e.cloud.RevokeSessions()
-		e.cloud.RevokePasswords()
-		e.cloud.RevokeBearers()
+		e.endSessions()
 		return outage(15, "sts-vpc.cn-hangzhou.aliyuncs.com", "sts.cn-hangzhou.aliyuncs.com", "sts.aliyuncs.com")(ctx)
 	})
 	during("the API server is restarted", time.Minute, func(ctx context.Context) error {
-		return errors.Join(e.cluster.StopAPIServer(), e.cluster.StartAPIServer(ctx))
+		return e.cluster.Restart(ctx, "kube-apiserver")
+	})
+	during("the kubelet has rotated the RRSA token, and STS accepts the new one only", back, func(ctx context.Context) error {
+		if err := e.rotateToken(ctx); err != nil {
+			return err
+		}
+		e.cloud.ExpireTokens()
+		e.endSessions()
+		return nil
+	})
+	during("other programs take all of the machine for 20 s", 20*time.Second+back, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		var burning sync.WaitGroup
+		for range 2 * runtime.NumCPU() {
+			burning.Go(func() {
+				for ctx.Err() == nil {
+				}
+			})
+		}
+		burning.Wait()
+		return nil
 	})
 	return nil
+}
+
+// endSessions makes all that Ratify has got from the cloud invalid.
+func (e *environment) endSessions() {
+	e.cloud.RevokeSessions()
+	e.cloud.RevokePasswords()
+	e.cloud.RevokeBearers()
+}
+
+// rotateToken has the kubelet replace the token of Ratify's pod, which it does when it starts, as it forgets then what it had asked for.
+func (e *environment) rotateToken(ctx context.Context) error {
+	uid, err := e.kubectl(ctx, "get", "pods", "--namespace", ratifyNamespace, "--selector=app.kubernetes.io/name=ratify", "--output", "jsonpath={.items[0].metadata.uid}")
+	if err != nil {
+		return err
+	}
+	file := e.cluster.PodFile(uid, tokenVolume, "token")
+	before, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := e.cluster.Restart(ctx, "kubelet"); err != nil {
+		return err
+	}
+	return eventually(ctx, 2*time.Minute, func(context.Context) error {
+		now, err := os.ReadFile(file)
+		if err == nil && bytes.Equal(now, before) {
+			err = errors.New("the token is still the old one")
+		}
+		return err
+	})
 }

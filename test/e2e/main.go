@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -93,16 +94,12 @@ func run(ctx context.Context, o options) (err error) {
 	return ctx.Err()
 }
 
-// moduleFolder returns where the Go module cache has a module of one of modules/*.
-func moduleFolder(ctx context.Context, of, module string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "list", "-C", "test/e2e/modules/"+of, "-m", "-f", "{{.Dir}}", module)
-	output, err := cmd.Output()
+// gatekeeperChart returns where the Go module cache has Gatekeeper's chart, which is in its module.
+func gatekeeperChart(ctx context.Context) (string, error) {
+	const module = "github.com/open-policy-agent/gatekeeper/v3"
+	folder, err := exec.CommandContext(ctx, "go", "list", "-C", "test/e2e/modules/gatekeeper", "-m", "-f", "{{.Dir}}", module).Output()
 	if err != nil {
 		return "", fmt.Errorf("where is %s: %w", module, err)
 	}
-	folder := string(output[:max(len(output)-1, 0)])
-	if folder == "" {
-		return "", fmt.Errorf("%s is not in the module cache", module)
-	}
-	return folder, nil
+	return filepath.Join(strings.TrimSpace(string(folder)), "charts/gatekeeper"), nil
 }

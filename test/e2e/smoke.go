@@ -187,45 +187,6 @@ func checkAdmission(ctx context.Context, e *environment) error {
 	return nil
 }
 
-func checkTrust(ctx context.Context, e *environment) error {
-	self, _, err := e.push(ctx, scenario.Demo, "trust/self", scenario.SelfSigned)
-	if err != nil {
-		return err
-	}
-	signed, _, err := e.push(ctx, scenario.Demo, "trust/signed", scenario.SignedJWS)
-	if err != nil {
-		return err
-	}
-	e.check(ctx, "before: the releases' signature is trusted, the self-signed one is not", func(ctx context.Context) error {
-		return errors.Join(e.admitted(ctx, "default", signed), e.refused(ctx, "default", self))
-	})
-	trust := func(certificates string) error {
-		patch, err := jsonText(object{"spec": object{"parameters": object{"value": certificates}}})
-		if err != nil {
-			return err
-		}
-		_, err = e.kubectl(ctx, "patch", "keymanagementprovider", "ratify-notation-inline-cert-0", "--type=merge", "--patch", patch)
-		return err
-	}
-	e.check(ctx, "KeyManagementProvider replaced: the other is trusted, within seconds", func(ctx context.Context) error {
-		if err := trust(strings.TrimPrefix(e.world.Anchors(), e.world.Root())); err != nil {
-			return err
-		}
-		return eventually(ctx, 10*time.Second, func(ctx context.Context) error {
-			return errors.Join(e.admitted(ctx, "default", self), e.refused(ctx, "default", signed))
-		})
-	})
-	e.check(ctx, "and back again", func(ctx context.Context) error {
-		if err := trust(e.world.Root()); err != nil {
-			return err
-		}
-		return eventually(ctx, 10*time.Second, func(ctx context.Context) error {
-			return errors.Join(e.admitted(ctx, "default", signed), e.refused(ctx, "default", self))
-		})
-	})
-	return nil
-}
-
 func checkUninstall(ctx context.Context, e *environment) error {
 	e.check(ctx, "helm uninstall leaves nothing but the CRDs", func(ctx context.Context) error {
 		if _, err := e.helm(ctx, "uninstall", "ratify", "--namespace", ratifyNamespace, "--wait", "--timeout=2m"); err != nil {

@@ -25,6 +25,9 @@ func (c *Cloud) Token(o TokenOptions) string {
 	return token
 }
 
+// ExpireTokens makes all OIDC tokens that were issued before now expired, those of a real cluster included.
+func (c *Cloud) ExpireTokens() { c.directory.Issuer.Expire() }
+
 // WriteTokenFile replaces the pod's token file by one with a new token and a line break, and returns its path, which is always
 // the same.
 func (c *Cloud) WriteTokenFile(o TokenOptions) string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -37,10 +38,11 @@ type Options struct {
 
 // Cluster is a cluster of one node. Make it with New.
 type Cluster struct {
-	o       Options
-	pki     *pki
-	lock    *os.File
-	pullEnv []string
+	o        Options
+	pki      *pki
+	lock     *os.File
+	pullEnv  []string
+	programs map[string]func() *exec.Cmd // that were started
 }
 
 // New removes what an earlier run left in the folder, and makes the cluster's keys. It fails if another run uses the folder.
@@ -51,7 +53,7 @@ func New(o Options) (*Cluster, error) {
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	c := &Cluster{o: o}
+	c := &Cluster{o: o, programs: make(map[string]func() *exec.Cmd)}
 	var err error
 	if c.lock, err = os.OpenFile(filepath.Join(o.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return nil, err
@@ -81,6 +83,11 @@ func (c *Cluster) Kubeconfig() string { return c.path("pki/admin.kubeconfig") }
 
 // Server returns the API server's address.
 func (c *Cluster) Server() string { return "https://" + apiAddress }
+
+// PodFile returns the path on this machine of a file in a projected volume of a pod.
+func (c *Cluster) PodFile(podUID, volume, file string) string {
+	return c.path("kubelet/pods/" + podUID + "/volumes/kubernetes.io~projected/" + volume + "/" + file)
+}
 
 // LogFile returns the path of a program's log.
 func (c *Cluster) LogFile(program string) string { return c.path("logs/" + program + ".log") }

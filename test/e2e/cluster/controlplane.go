@@ -22,7 +22,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 		"--listen-peer-urls=http://"+etcdPeer, "--initial-advertise-peer-urls=http://"+etcdPeer, "--initial-cluster=e2e=http://"+etcdPeer); err != nil {
 		return err
 	}
-	if err := c.StartAPIServer(ctx); err != nil {
+	if err := c.startAPIServer(ctx); err != nil {
 		return err
 	}
 	kubeconfigs := func(user string) []string {
@@ -39,8 +39,7 @@ func (c *Cluster) startControlPlane(ctx context.Context) error {
 	return c.start("kube-scheduler", nil, c.bin("kube-scheduler"), kubeconfigs("scheduler")...)
 }
 
-// StartAPIServer starts the API server and returns when it is ready.
-func (c *Cluster) StartAPIServer(ctx context.Context) error {
+func (c *Cluster) startAPIServer(ctx context.Context) error {
 	file := c.pki.file
 	if err := c.start("kube-apiserver", nil, c.bin("kube-apiserver"),
 		"--etcd-servers=http://"+etcdAddress, "--bind-address=0.0.0.0", "--advertise-address="+NodeIP, "--secure-port=6443",
@@ -57,14 +56,15 @@ func (c *Cluster) StartAPIServer(ctx context.Context) error {
 		"--allow-privileged=true"); err != nil {
 		return err
 	}
+	return c.waitForAPIServer(ctx)
+}
+
+func (c *Cluster) waitForAPIServer(ctx context.Context) error {
 	return c.waitFor(ctx, "kube-apiserver", func() bool {
 		_, err := c.kubectl(ctx, "get", "--raw", "/readyz")
 		return err == nil
 	})
 }
-
-// StopAPIServer ends the API server. What runs in the cluster goes on.
-func (c *Cluster) StopAPIServer() error { return c.stop("kube-apiserver") }
 
 // waitFor waits until a program that was started is ready, or has ended.
 func (c *Cluster) waitFor(ctx context.Context, name string, ready func() bool) error {

@@ -18,13 +18,38 @@ const stopTime = 15 * time.Second
 
 // start starts a program in the background. Its log is LogFile(name), its id is noted for stop, and for a later run.
 func (c *Cluster) start(name string, env []string, program string, args ...string) error {
-	log, err := os.Create(c.LogFile(name))
+	if err := os.RemoveAll(c.LogFile(name)); err != nil {
+		return err
+	}
+	c.programs[name] = func() *exec.Cmd {
+		cmd := exec.Command(program, args...)
+		cmd.Env = append(os.Environ(), env...)
+		return cmd
+	}
+	return c.launch(name)
+}
+
+// Restart ends a program and starts it again. Restarting the API server returns when it is ready.
+func (c *Cluster) Restart(ctx context.Context, name string) error {
+	if err := c.stop(name); err != nil {
+		return err
+	}
+	if err := c.launch(name); err != nil {
+		return err
+	}
+	if name == "kube-apiserver" {
+		return c.waitForAPIServer(ctx)
+	}
+	return nil
+}
+
+func (c *Cluster) launch(name string) error {
+	log, err := os.OpenFile(c.LogFile(name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(program, args...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd := c.programs[name]()
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for the one who ends them in order
 	if err := cmd.Start(); err != nil {
@@ -40,7 +65,7 @@ func (c *Cluster) start(name string, env []string, program string, args ...strin
 
 func (c *Cluster) pidFile(name string) string { return c.path("run/" + name + ".pid") }
 
-// Running reports whether a program that was started is still there.
+// running reports whether a program that was started is still there.
 func (c *Cluster) running(name string) bool {
 	pid, since, err := c.noted(name)
 	if err != nil {

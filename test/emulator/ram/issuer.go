@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -58,6 +59,9 @@ type Issuer struct {
 	key      *ecdsa.PrivateKey // nil: the cluster is a real one
 	public   crypto.PublicKey  // of key, or the real cluster's
 	stranger *ecdsa.PrivateKey
+
+	mu    sync.Mutex
+	after time.Time // tokens issued before are refused
 }
 
 func newIssuer(now func() time.Time) (*Issuer, error) {
@@ -75,6 +79,19 @@ func newIssuer(now func() time.Time) (*Issuer, error) {
 // Trust makes the issuer a real cluster, whose key for service accounts has this public half (RSA or ECDSA). The cluster must
 // issue tokens as IssuerURL. Call it before the first token is authorized.
 func (i *Issuer) Trust(public crypto.PublicKey) { i.key, i.public = nil, public }
+
+// Expire makes all tokens that were issued before now expired. Tokens tell the second in which they were issued.
+func (i *Issuer) Expire() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.after = i.now().Truncate(time.Second)
+}
+
+func (i *Issuer) hasExpired(claims jwt.Claims) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return claims.IssuedAt != nil && claims.IssuedAt.Time().Before(i.after)
+}
 
 // Token returns a signed token with the claims of a projected service account token.
 func (i *Issuer) Token(o TokenOptions) (string, error) {
@@ -130,7 +147,7 @@ func (i *Issuer) Authorize(token string) (jwt.Claims, error) {
 		return jwt.Claims{}, ErrSignature
 	case !slices.Contains(claims.Audience, Audience):
 		return jwt.Claims{}, ErrAudience
-	case claims.Expiry == nil || !now.Before(claims.Expiry.Time()) || claims.NotBefore != nil && now.Before(claims.NotBefore.Time()):
+	case claims.Expiry == nil || !now.Before(claims.Expiry.Time()) || claims.NotBefore != nil && now.Before(claims.NotBefore.Time()), i.hasExpired(claims):
 		return jwt.Claims{}, ErrExpired
 	case claims.Subject != Subject:
 		return jwt.Claims{}, ErrSubject

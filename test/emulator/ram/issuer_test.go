@@ -49,3 +49,27 @@ func TestTrust(t *testing.T) {
 		t.Errorf("a token of the emulator's, when a cluster has the key: got %v, want %v", err, ErrNotOurs)
 	}
 }
+
+func TestExpire(t *testing.T) {
+	now := time.Now()
+	issuer, err := newIssuer(func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := issuer.Token(TokenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Second)
+	issuer.Expire()
+	fresh, err := issuer.Token(TokenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := issuer.Authorize(old); !errors.Is(err, ErrExpired) {
+		t.Errorf("a token from before: got %v, want %v", err, ErrExpired)
+	}
+	if _, err := issuer.Authorize(fresh); err != nil {
+		t.Errorf("a token from after: %v", err)
+	}
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
+)
+
+// demoHosts are the hosts of the default instance's registry.
+var demoHosts = []string{scenario.Demo.Host, strings.Replace(scenario.Demo.Host, "-registry.", "-registry-vpc.", 1)}
+
+func checkTrust(ctx context.Context, e *environment) error {
+	self, _, err := e.push(ctx, scenario.Demo, "trust/self", scenario.SelfSigned)
+	if err != nil {
+		return err
+	}
+	signed, _, err := e.push(ctx, scenario.Demo, "trust/signed", scenario.SignedJWS)
+	if err != nil {
+		return err
+	}
+	e.check(ctx, "before: the releases' signature is trusted, the self-signed one is not", func(ctx context.Context) error {
+		return errors.Join(e.admitted(ctx, "default", signed), e.refused(ctx, "default", self))
+	})
+	trust := func(certificates string) error {
+		patch, err := jsonText(object{"spec": object{"parameters": object{"value": certificates}}})
+		if err != nil {
+			return err
+		}
+		_, err = e.kubectl(ctx, "patch", "keymanagementprovider", "ratify-notation-inline-cert-0", "--type=merge", "--patch", patch)
+		return err
+	}
+	e.check(ctx, "KeyManagementProvider replaced: the other is trusted, within seconds", func(ctx context.Context) error {
+		if err := trust(strings.TrimPrefix(e.world.Anchors(), e.world.Root())); err != nil {
+			return err
+		}
+		return eventually(ctx, 10*time.Second, func(ctx context.Context) error {
+			return errors.Join(e.admitted(ctx, "default", self), e.refused(ctx, "default", signed))
+		})
+	})
+	e.check(ctx, "and back again", func(ctx context.Context) error {
+		if err := trust(e.world.Root()); err != nil {
+			return err
+		}
+		return eventually(ctx, 10*time.Second, func(ctx context.Context) error {
+			return errors.Join(e.admitted(ctx, "default", signed), e.refused(ctx, "default", self))
+		})
+	})
+	if e.o.smoke {
+		return nil
+	}
+	identities := func(list string) error {
+		_, err := e.kubectl(ctx, "patch", "verifier", "verifier-notation", "--type=json", "--patch",
+			`[{"op": "replace", "path": "/spec/parameters/trustPolicyDoc/trustPolicies/0/trustedIdentities", "value": `+list+`}]`)
+		return err
+	}
+	e.check(ctx, "Verifier edited: an identity that is not trusted is refused", func(ctx context.Context) error {
+		if err := identities(`["x509.subject: C=CN, ST=Zhejiang, O=Somebody else"]`); err != nil {
+			return err
+		}
+		refused := eventually(ctx, seen, func(ctx context.Context) error { return e.refused(ctx, "default", signed) })
+		return errors.Join(refused, identities(`["*"]`), eventually(ctx, seen, func(ctx context.Context) error { return e.admitted(ctx, "default", signed) }))
+	})
+	enforce := func(action string) error {
+		_, err := e.kubectl(ctx, "patch", "ratifyverification", "ratify-constraint", "--type=merge", "--patch", `{"spec": {"enforcementAction": "`+action+`"}}`)
+		return err
+	}
+	e.check(ctx, "constraint to dryrun: nothing is denied, and denied again after", func(ctx context.Context) error {
+		if err := enforce("dryrun"); err != nil {
+			return err
+		}
+		admitted := eventually(ctx, seen, func(ctx context.Context) error { return e.admitted(ctx, "default", self) })
+		return errors.Join(admitted, enforce("deny"), eventually(ctx, seen, func(ctx context.Context) error { return e.refused(ctx, "default", self) }))
+	})
+	return e.checkDefaultCache(ctx, signed)
+}
+
+// checkDefaultCache lets Gatekeeper keep answers as long as it does by default.
+func (e *environment) checkDefaultCache(ctx context.Context, signed string) error {
+	if err := e.setGatekeeperCache(ctx, "3m"); err != nil {
+		return err
+	}
+	e.check(ctx, "with Gatekeeper's default cache, a registry's outage keeps a good image out no longer than it lasts", func(ctx context.Context) error {
+		for _, host := range demoHosts {
+			e.cloud.Endpoint(host).SetFault(emulator.Fault{Status: http.StatusServiceUnavailable})
+		}
+		during := eventually(ctx, time.Minute, func(ctx context.Context) error { return e.refused(ctx, "default", signed) })
+		for _, host := range demoHosts {
+			e.cloud.Endpoint(host).SetFault(emulator.Fault{})
+		}
+		return errors.Join(during, eventually(ctx, back, func(ctx context.Context) error { return e.admitted(ctx, "default", signed) }))
+	})
+	return e.setGatekeeperCache(ctx, providerCacheTTL)
+}
+
+// setGatekeeperCache sets how long Gatekeeper keeps answers, and empties its cache, as it starts anew.
+func (e *environment) setGatekeeperCache(ctx context.Context, ttl string) error {
+	folder, err := gatekeeperChart(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = e.helm(ctx, "upgrade", "gatekeeper", folder, "--namespace", gatekeeperNamespace, "--reuse-values", "--wait", "--timeout=2m",
+		"--set", "externaldataProviderResponseCacheTTL="+ttl)
+	return err
+}
