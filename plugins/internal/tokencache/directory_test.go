@@ -1,0 +1,102 @@
+package tokencache
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestOpen(t *testing.T) {
+	path := memory(t)
+	open(t, path)
+	open(t, path) // which is there now
+	if info, err := os.Stat(path); err != nil || info.Mode() != fs.ModeDir|0o700 {
+		t.Errorf("the directory is %v, %v", info.Mode(), err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		make func(t *testing.T, path string) (other string)
+		says string
+	}{
+		{"a relative path", func(*testing.T, string) string { return "cache" }, "not an absolute path"},
+		{"a path whose parent is missing", func(_ *testing.T, path string) string { return path + "/a" }, "no such file"},
+		{"a file", func(t *testing.T, path string) string { return made(t, path, os.WriteFile(path, nil, 0o600)) }, "not a directory"},
+		{"a directory that others may read", func(t *testing.T, path string) string {
+			return made(t, path, errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o750)))
+		}, "has mode 0750"},
+		{"another user's", func(t *testing.T, path string) string {
+			if os.Geteuid() != 0 {
+				t.Skip("only root can make one")
+			}
+			return made(t, path, errors.Join(os.Mkdir(path, 0o700), os.Chown(path, 12345, 0)))
+		}, "belongs to another user"},
+		{"a directory on a disk", func(t *testing.T, _ string) string {
+			here, err := os.Getwd()
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir, err := os.MkdirTemp(here, "testdata-")
+			t.Cleanup(func() { _ = os.RemoveAll(dir) })
+			return made(t, dir, err)
+		}, "is on a disk"},
+		{"a link to another's", func(t *testing.T, path string) string { return made(t, path, os.Symlink("/sys", path)) }, "has mode 0555"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, err := Open(tt.make(t, memory(t)))
+			if err == nil {
+				_ = d.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("Open() = %v, want %q", err, tt.says)
+			}
+		})
+	}
+}
+
+func made(t *testing.T, path string, err error) string {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// The oldest entries make room, and files that are not the cache's stay.
+func TestBound(t *testing.T) {
+	d := open(t, memory(t))
+	foreign := filepath.Join(d.path, "foreign")
+	if err := os.WriteFile(foreign, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now().Add(-time.Hour)
+	for i := range maxEntries + 10 {
+		name := fmt.Sprintf("%03d", i)
+		if err := d.write(name, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		at := start.Add(time.Duration(i) * time.Second)
+		if err := os.Chtimes(filepath.Join(d.path, name+entrySuffix), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(files(t, d.path)); n != maxEntries {
+		t.Errorf("%d files are kept", n)
+	}
+	if d.read("009") != nil || d.read("010") == nil {
+		t.Error("not the oldest ones went")
+	}
+	if _, err := os.Stat(foreign); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(filepath.Join(d.path, "010"+entrySuffix)); err != nil || info.Mode() != 0o600 {
+		t.Errorf("a file has mode %v, %v", info.Mode(), err)
+	}
+}

@@ -1,0 +1,207 @@
+package tokencache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
+)
+
+// A password is kept for those whom it is for, until shortly before its end.
+func TestProvider(t *testing.T) {
+	w := newWorld(t)
+	first := w.password(t, "me", artifact)
+	if again := w.password(t, "me", "r.example/other"); again != first {
+		t.Errorf("the next run has %q, want %q", again, first)
+	}
+	if n := w.issuer.asked.Load(); n != 1 {
+		t.Errorf("%d passwords were asked for", n)
+	}
+	if other := w.password(t, "another", artifact); other == first {
+		t.Error("another identity has the password")
+	}
+	if other := w.password(t, "me", "r.example:5000/app"); other == first {
+		t.Error("another registry has the password")
+	}
+	w.pass(time.Hour - margin - time.Second)
+	if again := w.password(t, "me", artifact); again != first {
+		t.Errorf("before its margin it is %q, want %q", again, first)
+	}
+	w.pass(time.Second)
+	if again := w.password(t, "me", artifact); again == first {
+		t.Error("it is used within its margin")
+	}
+}
+
+// An error is the issuer's, and is not kept.
+func TestError(t *testing.T) {
+	w := newWorld(t)
+	w.issuer.fails = errDown
+	if _, err := w.run(t, "me").Provide(t.Context(), artifact); !errors.Is(err, errDown) {
+		t.Errorf("Provide() = %v", err)
+	}
+	w.issuer.fails = nil
+	w.password(t, "me", artifact)
+}
+
+// What would not be used is not kept.
+func TestShortLife(t *testing.T) {
+	w := newWorld(t)
+	w.issuer.life = margin
+	w.password(t, "me", artifact)
+	if entries := files(t, w.path); len(entries) > 0 {
+		t.Errorf("kept are %v", entries)
+	}
+}
+
+// files returns the entries of a cache.
+func files(t *testing.T, path string) []string {
+	t.Helper()
+	entries, err := filepath.Glob(filepath.Join(path, "*"+entrySuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
+}
+
+// A refused password is dropped, unless it was just fetched.
+func TestRefused(t *testing.T) {
+	w := newWorld(t)
+	first := w.password(t, "me", artifact)
+	refuse := func(password string) {
+		if text := w.run(t, "me").Refused(artifact, upstream.AuthConfig{Username: "user", Password: password}); text != "explained" {
+			t.Errorf("Refused() = %q", text)
+		}
+	}
+	refuse(first)
+	if again := w.password(t, "me", artifact); again != first {
+		t.Error("a password that was just fetched was dropped")
+	}
+	w.pass(refusalPause)
+	refuse("another")
+	if again := w.password(t, "me", artifact); again != first {
+		t.Error("a password was dropped for another one")
+	}
+	refuse(first)
+	if again := w.password(t, "me", artifact); again == first {
+		t.Error("a refused password is still there")
+	}
+	if n := w.issuer.refused.Load(); n != 3 {
+		t.Errorf("the issuer was told of %d refusals", n)
+	}
+}
+
+// Files that are broken or not the cache's count as missing, and are replaced.
+func TestBrokenFiles(t *testing.T) {
+	at := func(w *world, change func(*entry)) string {
+		e := entry{Username: "user", Password: "foreign", Fetched: w.now(), Expires: w.now().Add(time.Hour)}
+		_, e.Key = New(w.issuer, nil, "me", w.now, nil).names(artifact)
+		change(&e)
+		const layout = time.RFC3339Nano
+		return fmt.Sprintf(`{"key":%q,"username":%q,"password":%q,"fetched":%q,"expires":%q}`, e.Key, e.Username, e.Password,
+			e.Fetched.Format(layout), e.Expires.Format(layout))
+	}
+	for name, content := range map[string]func(*world) string{
+		"empty":              func(*world) string { return "" },
+		"no JSON":            func(*world) string { return "\x00\xff" },
+		"cut":                func(w *world) string { return at(w, func(*entry) {})[:50] },
+		"of another":         func(w *world) string { return at(w, func(e *entry) { e.Key = "another" }) },
+		"without a user":     func(w *world) string { return at(w, func(e *entry) { e.Username = "" }) },
+		"without a password": func(w *world) string { return at(w, func(e *entry) { e.Password = "" }) },
+		"ended":              func(w *world) string { return at(w, func(e *entry) { e.Expires = w.now() }) },
+		"from the future":    func(w *world) string { return at(w, func(e *entry) { e.Fetched = w.now().Add(time.Minute) }) },
+		"without an end": func(w *world) string {
+			return at(w, func(e *entry) { e.Expires = w.now().Add(maxLife + time.Second) })
+		},
+		"too large": func(w *world) string { return at(w, func(*entry) {}) + strings.Repeat(" ", maxEntry) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.password(t, "me", artifact)
+			file := files(t, w.path)[0]
+			if err := os.WriteFile(file, []byte(content(w)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			second := w.password(t, "me", artifact)
+			if second == "foreign" || w.issuer.asked.Load() != 2 {
+				t.Errorf("the password is %q", second)
+			}
+			if third := w.password(t, "me", artifact); third != second {
+				t.Error("the file was not replaced")
+			}
+		})
+	}
+	w := newWorld(t)
+	w.password(t, "me", artifact)
+	if err := os.WriteFile(files(t, w.path)[0], []byte(at(w, func(*entry) {})), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.password(t, "me", artifact); got != "foreign" {
+		t.Errorf("a whole file is not used, so that this test cannot fail: %q", got)
+	}
+}
+
+// A folder in the place of a file is no error for the user.
+func TestNotWritable(t *testing.T) {
+	w := newWorld(t)
+	w.password(t, "me", artifact)
+	file := files(t, w.path)[0]
+	if err := errors.Join(os.Remove(file), os.Mkdir(file, 0o700), os.Mkdir(filepath.Join(file, "full"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	w.password(t, "me", artifact)
+	w.password(t, "me", artifact)
+	if left, err := filepath.Glob(filepath.Join(w.path, "*"+temporarySuffix)); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// Of runs at the same time one asks.
+func TestConcurrentRuns(t *testing.T) {
+	w := newWorld(t)
+	const runs = 16
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	passwords := make([]string, runs)
+	for i := range runs {
+		p := w.run(t, "me")
+		wg.Go(func() {
+			<-start
+			got, err := p.Provide(t.Context(), artifact)
+			if err != nil {
+				t.Error(err)
+			}
+			passwords[i] = got.Password
+		})
+	}
+	close(start)
+	wg.Wait()
+	if n := w.issuer.asked.Load(); n != 1 {
+		t.Errorf("%d runs asked", n)
+	}
+	for _, got := range passwords {
+		if got != passwords[0] {
+			t.Errorf("passwords differ: %q, %q", got, passwords[0])
+		}
+	}
+}
+
+// A run whose time is up, or that waited for long enough, goes on without the lock.
+func TestLockThatIsHeld(t *testing.T) {
+	w := newWorld(t)
+	p := w.run(t, "me")
+	name, _ := p.names(artifact)
+	defer open(t, w.path).lock(t.Context(), name)()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.Provide(ctx, artifact); err != nil || w.issuer.asked.Load() != 1 {
+		t.Errorf("Provide() = %v", err)
+	}
+}
