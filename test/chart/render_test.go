@@ -1,0 +1,137 @@
+package chart
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	sigsyaml "sigs.k8s.io/yaml"
+)
+
+const ours = "../../charts/ratify"
+
+// upstream returns the folder of the chart of Ratify v1.4.
+func upstream(t *testing.T) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ratify-project/ratify").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out)) + "/charts/ratify"
+}
+
+// objects are what a chart renders, by kind and name: "Store store-oras".
+type objects map[string]*unstructured.Unstructured
+
+// names returns the keys in order.
+func (o objects) names() []string { return slices.Sorted(maps.Keys(o)) }
+
+// get returns an object, and fails the test if there is none.
+func (o objects) get(t *testing.T, name string) *unstructured.Unstructured {
+	t.Helper()
+	if o[name] == nil {
+		t.Fatalf("no %s among %q", name, o.names())
+	}
+	return o[name]
+}
+
+// in returns what is at a path of fields of an object, nil if there is nothing.
+func in(o *unstructured.Unstructured, path ...string) any {
+	found, _, _ := unstructured.NestedFieldNoCopy(o.Object, path...)
+	return found
+}
+
+// release is where a chart is installed to.
+type release struct{ namespace, kubernetes string }
+
+var inRatify = release{namespace: "ratify"}
+
+// render renders the chart with values in YAML, later ones over earlier ones.
+func (r release) render(folder string, values ...string) (objects, error) {
+	c, err := loader.Load(folder)
+	if err != nil {
+		return nil, err
+	}
+	manifests, err := r.manifests(c, values...)
+	if err != nil {
+		return nil, err
+	}
+	found := make(objects)
+	for _, name := range slices.Sorted(maps.Keys(manifests)) {
+		decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewBufferString(manifests[name]), 4096)
+		for {
+			var o unstructured.Unstructured
+			if err := decoder.Decode(&o.Object); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			if len(o.Object) == 0 {
+				continue
+			}
+			key := o.GetKind() + " " + o.GetName()
+			if found[key] != nil {
+				return nil, fmt.Errorf("%s: there are two of %s", name, key)
+			}
+			found[key] = &o
+		}
+	}
+	return found, nil
+}
+
+// manifests returns the rendered templates by their names, as text.
+func (r release) manifests(c *chart.Chart, values ...string) (map[string]string, error) {
+	all := map[string]any{}
+	for _, text := range values {
+		var some map[string]any
+		if err := sigsyaml.UnmarshalStrict([]byte(text), &some); err != nil {
+			return nil, err
+		}
+		all = chartutil.MergeTables(some, all)
+	}
+	capabilities := chartutil.DefaultCapabilities.Copy()
+	version := r.kubernetes
+	if version == "" {
+		version = "v1.34.0"
+	}
+	parsed, err := chartutil.ParseKubeVersion(version)
+	if err != nil {
+		return nil, err
+	}
+	capabilities.KubeVersion = *parsed
+	if err := chartutil.ProcessDependenciesWithMerge(c, all); err != nil {
+		return nil, err
+	}
+	input, err := chartutil.ToRenderValues(c, all, chartutil.ReleaseOptions{Name: "ratify", Namespace: r.namespace, Revision: 1, IsInstall: true}, capabilities)
+	if err != nil {
+		return nil, err
+	}
+	rendered, err := engine.Render(c, input)
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(rendered, func(name, _ string) bool { return !strings.HasSuffix(name, ".yaml") })
+	return rendered, nil
+}
+
+// mustRender renders our chart into namespace ratify.
+func mustRender(t *testing.T, values ...string) objects {
+	t.Helper()
+	found, err := inRatify.render(ours, values...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
