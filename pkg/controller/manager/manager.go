@@ -6,15 +6,15 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/ratify-project/ratify/api/v1beta1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -67,17 +67,16 @@ type Manager struct {
 
 // New returns a Manager. It does not ask the API server anything yet.
 func New(o Options) (*Manager, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1beta1.AddToScheme, corev1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("types of the API server: %w", err)
-		}
+	scheme, mapper, err := kinds()
+	if err != nil {
+		return nil, err
 	}
 	everywhere := false
 	mgr, err := ctrl.NewManager(o.API, ctrl.Options{
-		Scheme:  scheme,
-		Logger:  logr.FromSlogHandler(o.Log.Handler()),
-		Metrics: metricsserver.Options{BindAddress: "0"}, // ratify serve has its own
+		Scheme:         scheme,
+		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil },
+		Logger:         logr.FromSlogHandler(o.Log.Handler()),
+		Metrics:        metricsserver.Options{BindAddress: "0"}, // ratify serve has its own
 		Cache: cache.Options{
 			DefaultTransform: cache.TransformStripManagedFields(),
 			ByObject:         map[client.Object]cache.ByObject{&corev1.Secret{}: onlyThe(o.Names)},
@@ -97,8 +96,8 @@ func New(o Options) (*Manager, error) {
 	configuration := &configuration{
 		reader: mgr.GetClient(), builder: o.Builder, publish: statuses.set, metrics: o.Metrics, log: o.Log,
 		load: func(s *verification.Snapshot) {
-			o.Load(s)
 			m.loaded.Store(true)
+			o.Load(s)
 		},
 		again: make(chan ctrlevent.GenericEvent, 1), rebuilt: make(chan struct{}, 1),
 	}

@@ -59,7 +59,7 @@ func (s *statuses) run(ctx context.Context) {
 		now, failed := make(map[controller.ID]outcome), false
 		for _, o := range s.get() {
 			last, ok := written[o.id]
-			if ok && equality.Semantic.DeepEqual(last, o) {
+			if ok && last.version == o.version && equality.Semantic.DeepEqual(last.status, o.status) {
 				now[o.id] = o
 				continue
 			}
@@ -99,13 +99,7 @@ func (s *statuses) write(ctx context.Context, o, last outcome) error {
 	if object.GetUID() != o.uid {
 		return nil // another one of that name, which the next Snapshot knows
 	}
-	var before status
-	if content, ok := object.Object["status"].(map[string]any); ok {
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, &before); err != nil {
-			before = status{} // whoever wrote that: it is written anew
-		}
-	}
-	after := o.status
+	before, after := readStatus(object), o.status
 	after.Conditions = slices.Clone(before.Conditions)
 	for _, c := range o.status.Conditions {
 		meta.SetStatusCondition(&after.Conditions, c)
@@ -131,4 +125,15 @@ func (s *statuses) write(ctx context.Context, o, last outcome) error {
 		}
 	}
 	return nil
+}
+
+// readStatus returns the status that an object has, or an empty one.
+func readStatus(object *unstructured.Unstructured) status {
+	var s status
+	if content, ok := object.Object["status"].(map[string]any); ok {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, &s); err != nil {
+			return status{} // whoever wrote that: it is written anew
+		}
+	}
+	return s
 }
