@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -26,7 +27,9 @@ func TestFront(t *testing.T) {
 	defer f.close()
 	transport := &http.Transport{
 		TLSClientConfig: cloud.Transport().TLSClientConfig,
-		Dial:            func(string, string) (net.Conn, error) { return net.Dial("tcp", f.listener.Addr().String()) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", f.listener.Addr().String())
+		},
 	}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}

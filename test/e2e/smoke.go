@@ -97,7 +97,7 @@ func (e *environment) copyGatekeeperCA(ctx context.Context) error {
 	err := eventually(ctx, time.Minute, func(ctx context.Context) (err error) {
 		ca, err = e.kubectl(ctx, "get", "secret", "gatekeeper-webhook-server-cert", "--namespace", gatekeeperNamespace, "--output", `jsonpath={.data.ca\.crt}`)
 		if err == nil && ca == "" {
-			err = errors.New("Gatekeeper has made no certificate")
+			err = errors.New("the secret has no certificate of Gatekeeper's yet")
 		}
 		return err
 	})
@@ -192,30 +192,36 @@ func checkUninstall(ctx context.Context, e *environment) error {
 		if _, err := e.helm(ctx, "uninstall", "ratify", "--namespace", ratifyNamespace, "--wait", "--timeout=2m"); err != nil {
 			return err
 		}
-		left, err := e.kubectl(ctx, "get", "all,secrets,configmaps,serviceaccounts,roles,rolebindings,leases,poddisruptionbudgets", "--namespace", ratifyNamespace, "--output=name")
-		if err != nil {
-			return err
-		}
-		wide, err := e.kubectl(ctx, "get", "clusterroles,clusterrolebindings,providers.externaldata.gatekeeper.sh,assign.mutations.gatekeeper.sh,"+
-			ratifyResources, "--output=name")
-		if err != nil {
-			return err
-		}
-		var unexpected []string
-		for line := range strings.Lines(left + wide) {
-			line = strings.TrimSpace(line)
-			switch line {
-			case "secret/gatekeeper-ca", "configmap/" + cloudCA, "configmap/kube-root-ca.crt", "serviceaccount/default": // ours and Kubernetes' own
-			default:
-				if !strings.HasPrefix(line, "clusterrole") || strings.Contains(line, "ratify") {
-					unexpected = append(unexpected, line)
-				}
+		// Pods that are told to end serve a few seconds more.
+		return eventually(ctx, time.Minute, e.nothingLeft)
+	})
+	return nil
+}
+
+// nothingLeft checks that there is nothing of an installation, but the CRDs.
+func (e *environment) nothingLeft(ctx context.Context) error {
+	left, err := e.kubectl(ctx, "get", "all,secrets,configmaps,serviceaccounts,roles,rolebindings,leases,poddisruptionbudgets", "--namespace", ratifyNamespace, "--output=name")
+	if err != nil {
+		return err
+	}
+	wide, err := e.kubectl(ctx, "get", "clusterroles,clusterrolebindings,providers.externaldata.gatekeeper.sh,assign.mutations.gatekeeper.sh,"+
+		ratifyResources, "--output=name")
+	if err != nil {
+		return err
+	}
+	var unexpected []string
+	for line := range strings.Lines(left + wide) {
+		line = strings.TrimSpace(line)
+		switch line {
+		case "secret/gatekeeper-ca", "configmap/" + cloudCA, "configmap/kube-root-ca.crt", "serviceaccount/default": // ours and Kubernetes' own
+		default:
+			if !strings.HasPrefix(line, "clusterrole") || strings.Contains(line, "ratify") {
+				unexpected = append(unexpected, line)
 			}
 		}
-		if len(unexpected) > 0 {
-			return fmt.Errorf("left: %s", strings.Join(unexpected, " "))
-		}
-		return nil
-	})
+	}
+	if len(unexpected) > 0 {
+		return fmt.Errorf("left: %s", strings.Join(unexpected, " "))
+	}
 	return nil
 }
