@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/ratify-project/ratify/pkg/common"
+	"github.com/ratify-project/ratify/pkg/ocispecs"
+	"github.com/ratify-project/ratify/pkg/referrerstore/config"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
+)
+
+// All commands read a signed image, by tag and by digest, with the pod's own identity.
+func TestCommands(t *testing.T) {
+	w := newWorld(t)
+	tagged, digested := push(t, w, scenario.SignedJWS)
+	s := open(t, config.StorePluginConfig{"name": "alibabacloudacr"})
+	ctx := t.Context()
+	for _, subject := range []common.Reference{tagged, digested} {
+		desc, err := s.GetSubjectDescriptor(ctx, subject)
+		if err != nil || desc.Digest != digested.Digest || desc.MediaType == "" {
+			t.Fatalf("GetSubjectDescriptor(%s) = %v, %v", subject, desc, err)
+		}
+		page, err := s.ListReferrers(ctx, subject, nil, "", nil)
+		if err != nil || len(page.Referrers) != 1 || page.Referrers[0].ArtifactType != signatureType || page.NextToken != "" {
+			t.Fatalf("ListReferrers(%s) = %+v, %v", subject, page, err)
+		}
+		manifest, err := s.GetReferenceManifest(ctx, subject, ocispecs.ReferenceDescriptor{Descriptor: described(page.Referrers[0].Descriptor)})
+		if err != nil || len(manifest.Blobs) != 1 || manifest.Subject.Digest != digested.Digest {
+			t.Fatalf("GetReferenceManifest(%s) = %+v, %v", subject, manifest, err)
+		}
+		blob, err := s.GetBlobContent(ctx, subject, manifest.Blobs[0].Digest)
+		if err != nil || int64(len(blob)) != manifest.Blobs[0].Size {
+			t.Fatalf("GetBlobContent(%s) = %d bytes, %v", subject, len(blob), err)
+		}
+	}
+	page, err := s.ListReferrers(ctx, digested, []string{"application/sbom"}, "", nil)
+	if err != nil || len(page.Referrers) != 0 {
+		t.Errorf("ListReferrers(another type) = %+v, %v", page, err)
+	}
+}
+
+// Ratify would make nothing of a COSE envelope: it is told so.
+func TestCOSE(t *testing.T) {
+	w := newWorld(t)
+	_, subject := push(t, w, scenario.SignedCOSE)
+	s := open(t, config.StorePluginConfig{"name": "alibabacloudacr"})
+	page, err := s.ListReferrers(t.Context(), subject, nil, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := s.GetReferenceManifest(t.Context(), subject, page.Referrers[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.GetBlobContent(t.Context(), subject, manifest.Blobs[0].Digest)
+	if err == nil || !strings.Contains(err.Error(), "use the verifier alibabacloudnotation") {
+		t.Errorf("GetBlobContent() = %v", err)
+	}
+}
+
+// Every service that fails is an error that names it.
+func TestFaults(t *testing.T) {
+	w := newWorld(t)
+	_, subject := push(t, w, scenario.SignedJWS)
+	s := open(t, config.StorePluginConfig{"name": "alibabacloudacr"})
+	for _, host := range []string{"sts.aliyuncs.com", "cr.cn-hangzhou.aliyuncs.com", "dockerauth.cn-hangzhou.aliyuncs.com", scenario.Demo.Host} {
+		service := w.Cloud.Endpoint(host)
+		for name, fault := range map[string]emulator.Fault{"500": {Status: http.StatusInternalServerError}, "403": {Status: http.StatusForbidden}} {
+			service.SetFault(fault)
+			_, err := s.GetSubjectDescriptor(t.Context(), subject)
+			service.SetFault(emulator.Fault{})
+			if err == nil || !strings.Contains(err.Error(), host) {
+				t.Errorf("%s answers %s: %v", host, name, err)
+			}
+		}
+	}
+}
+
+// Runs share one password, also when they begin at the same time, and one that the registry refuses is fetched anew.
+func TestTokenCache(t *testing.T) {
+	w := newWorld(t)
+	_, subject := push(t, w, scenario.SignedJWS)
+	memory, err := os.MkdirTemp("/dev/shm", "alibabacloudacr-test-")
+	if err != nil {
+		t.Skipf("there is no file system in memory: %v", err)
+	}
+	defer os.RemoveAll(memory)
+	s := open(t, config.StorePluginConfig{"name": "alibabacloudacr", "tokenCache": memory})
+	w.Cloud.ResetCalls()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if _, err := s.GetSubjectDescriptor(t.Context(), subject); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	sts, cr := w.Cloud.Endpoint("sts.aliyuncs.com"), w.Cloud.Endpoint("cr.cn-hangzhou.aliyuncs.com")
+	if sts.Calls() != 1 || cr.Calls() != 1 {
+		t.Errorf("8 runs made %d calls to STS and %d to the API", sts.Calls(), cr.Calls())
+	}
+	other := open(t, config.StorePluginConfig{"name": "alibabacloudacr", "tokenCache": memory,
+		"authProvider": map[string]any{"name": "alibabacloudAcrBasic", "region": "cn-hangzhou"}})
+	if _, err := other.GetSubjectDescriptor(t.Context(), subject); err != nil || cr.Calls() != 2 {
+		t.Errorf("another configuration makes %d calls to the API, want 2: %v", cr.Calls(), err)
+	}
+	files, err := os.ReadDir(memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		info, err := file.Info()
+		if err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s has mode %v, %v", file.Name(), info.Mode(), err)
+		}
+		content, err := os.ReadFile(memory + "/" + file.Name())
+		if err != nil || strings.Contains(string(content), "SecurityToken") || strings.Contains(string(content), "AccessKey") {
+			t.Errorf("%s holds more than a password: %s, %v", file.Name(), content, err)
+		}
+	}
+}
+
+// Many referrers come in pages that Ratify can read, in order, each once.
+func TestPages(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 7, 300, 500} {
+		all := make([]ocispecs.ReferenceDescriptor, n)
+		for i := range all {
+			all[i].Digest = digestOf(i % 200) // lists may name one twice
+			all[i].Annotations = map[string]string{"a": strings.Repeat("x", 300)}
+		}
+		s := listed{all: all}
+		token, got, pages := "", []ocispecs.ReferenceDescriptor(nil), 0
+		for {
+			reply, err := listReferrers(t.Context(), s, common.Reference{Digest: digestOf(0)}, arguments{nextToken: token})
+			if err != nil {
+				t.Fatal(err)
+			}
+			page := decoded(t, reply)
+			got, token = append(got, page.Referrers...), page.NextToken
+			if pages++; len(reply) > maxPage {
+				t.Errorf("a page of %d bytes", len(reply))
+			}
+			if token == "" {
+				break
+			}
+		}
+		if len(got) != n || pages > 1+n*500/maxPage*4 {
+			t.Errorf("%d of %d referrers come in %d pages", len(got), n, pages)
+		}
+		for i := range got {
+			if got[i].Digest != all[i].Digest {
+				t.Fatalf("%d: referrer %d is %s, want %s", n, i, got[i].Digest, all[i].Digest)
+			}
+		}
+	}
+	s := listed{all: make([]ocispecs.ReferenceDescriptor, 2)}
+	s.all[0].Digest, s.all[1].Digest = digestOf(0), digestOf(1)
+	for _, token := range []string{"x", "0@", "-1@", "1@sha256:x", "3@", "1", fmt.Sprintf("1@%s", digestOf(1))} {
+		if _, err := listReferrers(t.Context(), s, common.Reference{}, arguments{nextToken: token}); err == nil {
+			t.Errorf("page %q is there", token)
+		}
+	}
+}
+
+// A service that hangs is given up by the plugin itself.
+func TestHang(t *testing.T) {
+	w := newWorld(t)
+	_, subject := push(t, w, scenario.SignedJWS)
+	w.Cloud.Endpoint("sts.aliyuncs.com").SetFault(emulator.Fault{Hang: true})
+	s := open(t, config.StorePluginConfig{"name": "alibabacloudacr", "authProvider": map[string]any{"name": "alibabacloudAcrBasic", "timeout": "200ms"}})
+	_, err := s.GetSubjectDescriptor(t.Context(), subject)
+	if err == nil || !strings.Contains(err.Error(), "sts.aliyuncs.com") || !strings.Contains(err.Error(), `"code":8`) {
+		t.Errorf("GetSubjectDescriptor() = %v", err)
+	}
+}
