@@ -15,18 +15,15 @@ import (
 	"github.com/ratify-project/ratify/pkg/verifier"
 	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
 
-	// Upstream's parts, each registered by its import.
+	// Upstream's JSON policy, registered by its import.
 	_ "github.com/ratify-project/ratify/pkg/policyprovider/configpolicy"
-	_ "github.com/ratify-project/ratify/pkg/policyprovider/regopolicy"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/keymanagementprovider/alibabacloudkms"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/keymanagementprovider/azurekeyvault"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/keymanagementprovider/inline"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/cosign"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation/revocation"
 )
@@ -58,8 +55,7 @@ func NewRevocation(onDisk bool, log *slog.Logger) (*revocation.Checker, error) {
 // Factories returns the parts. It also makes o the defaults of the auth provider alibabacloudAcrBasic.
 func Factories(o Options) config.Factories {
 	authprovider.SetDefaults(authprovider.Options{Transport: o.Transport, Log: o.Log, OnRequest: o.Metrics.CloudRequest})
-	trustRoot := cosign.NewTrustRoot(o.Transport, o.Log)
-	return config.Factories{
+	f := config.Factories{
 		Stores: map[string]config.StoreFactory{
 			"oras": func(_ context.Context, c storeconfig.StorePluginConfig, in config.StoreInput) (upstreamstore.ReferrerStore, error) {
 				return referrerstore.New(c, in.Version, referrerstore.Options{
@@ -70,9 +66,6 @@ func Factories(o Options) config.Factories {
 			},
 		},
 		Verifiers: map[string]config.VerifierFactory{
-			cosign.Type: func(ctx context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
-				return cosign.New(ctx, c, cosign.Options{Namespace: in.Namespace, Keys: in.Keys, TrustRoot: trustRoot, Transport: o.Transport, Log: o.Log})
-			},
 			"notation": func(ctx context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
 				return notation.New(ctx, c, notation.Options{
 					Namespace: in.Namespace, KeyMaterial: certificates(in.Certificates), PluginDirectory: in.PluginDirs[0], Revocation: o.Revocation, Log: o.Log,
@@ -90,17 +83,12 @@ func Factories(o Options) config.Factories {
 				}
 				return provider, nil
 			},
-			azurekeyvault.Type: func(c kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error) {
-				provider, err := azurekeyvault.New(c)
-				if err != nil {
-					return nil, err
-				}
-				return provider, nil
-			},
 		},
 		ExternalStore:    externalStore(o),
 		ExternalVerifier: externalVerifier(o),
 	}
+	addFull(f, o)
+	return f
 }
 
 // certificates is the key material of a configuration as the Notation verifier asks for it.

@@ -1,0 +1,75 @@
+package builtin
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
+	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
+	policyconfig "github.com/ratify-project/ratify/pkg/policyprovider/config"
+	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
+)
+
+// Each part is asked for by the name that users know, with no more than the name: the build that has it says what else it wants, or
+// nothing, and the one that has not says which one has it.
+func TestBuilds(t *testing.T) {
+	transport := http.DefaultTransport.(*http.Transport)
+	f := Factories(Options{Transport: transport, Metrics: metrics.New(), Log: slog.New(slog.DiscardHandler)})
+	verifier := func(kind string) error {
+		_, err := f.Verifier(t.Context(), verifierconfig.VerifierConfig{"name": kind, "type": kind}, config.VerifierInput{PluginDirs: []string{t.TempDir()}})
+		return err
+	}
+	keys := func(kind string) error {
+		factory, ok := f.KeyManagementProviders[kind]
+		if !ok {
+			t.Fatalf("no key management provider %s", kind)
+		}
+		_, err := factory(kmpconfig.KeyManagementProviderConfig{"type": kind})
+		return err
+	}
+	policy := func(name string) error {
+		_, err := f.Policy(policyconfig.PoliciesConfig{PolicyPlugin: policyconfig.PolicyPluginConfig{"name": name, "policy": "package ratify.policy\nvalid := true"}})
+		return err
+	}
+	auth := func(name string) error {
+		_, err := authProviders(transport)(upstream.AuthProviderConfig{"name": name})
+		return err
+	}
+	for _, tt := range []struct {
+		part string
+		err  error
+		full bool // only the full build has it
+	}{
+		{"type notation", verifier("notation"), false},
+		{"type cosign", verifier("cosign"), true},
+		{"type inline", keys("inline"), false},
+		{"type alibabacloudkms", keys("alibabacloudkms"), false},
+		{"type azurekeyvault", keys("azurekeyvault"), true},
+		{"policy configPolicy", policy("configPolicy"), false},
+		{"policy regoPolicy", policy("regoPolicy"), true},
+		{"auth provider dockerConfig", auth("dockerConfig"), false},
+		{"auth provider k8Secrets", auth("k8Secrets"), false},
+		{"auth provider alibabacloudAcrBasic", auth("alibabacloudAcrBasic"), false},
+		{"auth provider azureWorkloadIdentity", auth("azureWorkloadIdentity"), true},
+		{"auth provider azureManagedIdentity", auth("azureManagedIdentity"), true},
+		{"auth provider awsEcrBasic", auth("awsEcrBasic"), true},
+	} {
+		said := ""
+		if tt.err != nil {
+			said = tt.err.Error()
+		}
+		for _, unknown := range []string{"no such plugin", "is not one of", "not registered", "not found", "could not be found"} {
+			if strings.Contains(said, unknown) {
+				t.Errorf("%s: nobody knows it: %s", tt.part, said)
+			}
+		}
+		if got := strings.Contains(said, tt.part+" is not in this slim build; use the full image"); got != (slim && tt.full) {
+			t.Errorf("%s, slim %t: error %q", tt.part, slim, said)
+		}
+	}
+}

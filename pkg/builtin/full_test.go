@@ -1,0 +1,5 @@
+//go:build !slim
+
+package builtin
+
+const slim = false
