@@ -15,6 +15,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
@@ -54,7 +55,7 @@ func newServe() *cobra.Command {
 	flags.StringVarP(&o.configPath, "config", "c", "", "configuration file (default: config.json in $RATIFY_CONFIG or ~/.ratify); followed as it changes")
 	flags.StringVar(&o.certDir, "cert-dir", "", "directory with tls.crt and tls.key; without it plain HTTP is spoken")
 	flags.StringVar(&o.clientCAFile, "ca-cert-file", "", "CA of the client certificates that are required; without it every client is let in")
-	flags.BoolVar(&o.crdManager, "enable-crd-manager", false, "take the configuration from Kubernetes resources")
+	flags.BoolVar(&o.crdManager, "enable-crd-manager", false, "take the configuration from Kubernetes resources; of the file, only executor, logger and crl count then")
 	flags.BoolVar(&o.cacheEnabled, "cache-enabled", false, "remember verdicts for --cache-ttl")
 	flags.StringVar(&o.cacheType, "cache-type", "ristretto", "accepted for Ratify v1.4's sake: verdicts are remembered in memory")
 	flags.StringVar(&o.cacheName, "cache-name", "dapr-redis", "accepted for Ratify v1.4's sake, without effect")
@@ -71,8 +72,6 @@ func (o *serveOptions) validate() error {
 	switch {
 	case o.address == "":
 		return errors.New("--http is missing: the address to answer Gatekeeper on, such as :6001")
-	case o.crdManager:
-		return errors.New("--enable-crd-manager: this version takes its configuration from a file only; use --config")
 	case o.metricsEnabled && !strings.EqualFold(o.metricsType, "prometheus"):
 		return fmt.Errorf("--metrics-type %s is not supported; use prometheus", o.metricsType)
 	case o.metricsPort < 0 || o.metricsPort > 65535:
@@ -94,7 +93,9 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	setFormat(os.Stderr, first.Logger.Formatter)
 	log := slog.Default()
-	ctrllog.SetLogger(logr.FromSlogHandler(log.Handler())) // for the watcher of the server's certificate
+	libraries := logr.FromSlogHandler(log.Handler())
+	ctrllog.SetLogger(libraries) // for the watcher of the server's certificate, and what follows Kubernetes resources
+	klog.SetLogger(libraries)    // for client-go
 	if o.cacheType != "ristretto" {
 		log.Warn("verdicts are remembered in memory, not shared between replicas", "cache_type", o.cacheType)
 	}
@@ -104,21 +105,16 @@ func serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	app := newApp(env, o, first)
-	servers, err := listen(o, env.metrics, app.handler, app.engine.Ready)
+	source, err := newSource(app, o, path, first)
+	if err != nil {
+		return err
+	}
+	servers, err := listen(o, env.metrics, app.handler, source)
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		return config.Watch(ctx, path, log, func(c *config.Config, err error) error {
-			if err = app.load(ctx, c, err); err != nil && app.engine.Snapshot() != nil {
-				log.Error("the configuration was not changed; the last good one stays in use", "error", err)
-				return nil
-			}
-			return err // at the start there is nothing to fall back to
-		})
-	})
-	group.Go(func() error { return app.refresh(ctx) })
+	group.Go(func() error { return source.run(ctx) })
 	group.Go(func() error { return env.revocation.Run(ctx) })
 	for _, s := range servers {
 		group.Go(func() error { return s.serve(ctx) })
@@ -127,7 +123,7 @@ func serve(ctx context.Context, o serveOptions) error {
 }
 
 // listen opens all listeners, so that an address in use is told before anything else happens.
-func listen(o serveOptions, m *metrics.Metrics, handler http.Handler, ready func() error) (servers []server, err error) {
+func listen(o serveOptions, m *metrics.Metrics, handler http.Handler, source source) (servers []server, err error) {
 	defer func() {
 		if err != nil {
 			for _, s := range servers {
@@ -144,7 +140,7 @@ func listen(o serveOptions, m *metrics.Metrics, handler http.Handler, ready func
 		servers = append(servers, server{listener, serve})
 		return nil
 	}
-	main := &gatekeeper.Server{Handler: handler, CertDir: o.certDir, ClientCAFile: o.clientCAFile, Log: slog.Default()}
+	main := &gatekeeper.Server{Handler: handler, CertDir: o.certDir, GetCertificate: source.certificate, ClientCAFile: o.clientCAFile, Log: slog.Default()}
 	if err := add("http", o.address, main.Serve); err != nil {
 		return servers, err
 	}
@@ -154,7 +150,7 @@ func listen(o serveOptions, m *metrics.Metrics, handler http.Handler, ready func
 		}
 	}
 	if o.healthAddress != "" {
-		if err := add("health-port", o.healthAddress, plain(gatekeeper.HealthHandler(ready))); err != nil {
+		if err := add("health-port", o.healthAddress, plain(gatekeeper.HealthHandler(source.ready))); err != nil {
 			return servers, err
 		}
 	}

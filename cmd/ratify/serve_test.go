@@ -211,7 +211,7 @@ func TestServeRefusesToStart(t *testing.T) {
 		"no file":        {[]string{"--http", "127.0.0.1:0", "--config", filepath.Join(dir, "gone.json")}, "no such file"},
 		"default file":   {[]string{"--http", "127.0.0.1:0"}, filepath.Join(dir, ".ratify", "config.json")},
 		"bad key":        {[]string{"--http", "127.0.0.1:0", "--health-port", "", "--config", bad}, "defaultInstanceID2"},
-		"CRD manager":    {[]string{"--http", "127.0.0.1:0", "--enable-crd-manager"}, "--enable-crd-manager"},
+		"no API server":  {[]string{"--http", "127.0.0.1:0", "--config", good, "--enable-crd-manager"}, "--enable-crd-manager"},
 		"metrics type":   {[]string{"--http", "127.0.0.1:0", "--config", good, "--metrics-enabled", "--metrics-type", "x"}, "--metrics-type"},
 		"no certificate": {[]string{"--http", "127.0.0.1:0", "--health-port", "", "--config", good, "--cert-dir", dir}, "--cert-dir"},
 		"CA without TLS": {[]string{"--http", "127.0.0.1:0", "--health-port", "", "--config", good, "--ca-cert-file", good}, "--cert-dir"},

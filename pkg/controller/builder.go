@@ -193,7 +193,11 @@ func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
 		made[r.ID] = p
 		v := p.made
 		if !p.usable {
-			v = unusableVerifier{r.Name, r.spec.kind, r.spec.artifactTypes, unusable(r.ID, p.err)}
+			s := r.spec
+			if p.known { // it stays what it was, as far as it goes
+				s = p.spec
+			}
+			v = unusableVerifier{r.Name, s.kind, s.artifactTypes, unusable(r.ID, p.err)}
 		}
 		scope := b.scope(r.Namespace)
 		scope.Verifiers = append(scope.Verifiers, v)

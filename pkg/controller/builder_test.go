@@ -3,6 +3,7 @@ package controller
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ratify-project/ratify/api/v1beta1"
 
@@ -113,6 +114,10 @@ func TestMistakes(t *testing.T) {
 			"Policy ratify-policy", "spec.parameters is missing", verification.Verified, verification.Undetermined},
 		"key material is gone": {func(r *Resources) { r.KeyManagementProviders = nil },
 			"Verifier verifier", `there is no key management provider "kmp"`, verification.Undetermined, verification.Undetermined},
+		"verifier without key material, for something else": {func(r *Resources) {
+			r.KeyManagementProviders = nil
+			r.Verifiers[0].Spec.ArtifactTypes, r.Verifiers[0].Spec.Parameters = "something/else", raw(`{}`)
+		}, "Verifier verifier", "good must be true or false", verification.Undetermined, verification.Refused},
 		"key material is wrong": {func(r *Resources) { r.KeyManagementProviders[0].Spec.Parameters = raw(`{}`) },
 			"KeyManagementProvider kmp", "value is missing", verification.Undetermined, verification.Undetermined},
 		"key material of an unknown type": {func(r *Resources) { r.KeyManagementProviders[0].Spec.Type = "gone" },
@@ -232,4 +237,28 @@ func FuzzParameters(f *testing.F) {
 			t.Errorf("verified with %v", told)
 		}
 	})
+}
+
+// Statuses tell what stays in use, and when key material was read.
+func TestStatuses(t *testing.T) {
+	b, _ := newBuilder()
+	begin := time.Now()
+	b.Build(t.Context(), cluster())
+	wrong := cluster()
+	wrong.Stores[0].Spec.Parameters = raw(`{"broken": 1}`)
+	wrong.Stores = append(wrong.Stores, v1beta1.Store{ObjectMeta: meta("", "new"), Spec: wrong.Stores[0].Spec})
+	_, statuses := b.Build(t.Context(), wrong)
+	kept, read := make(map[string]bool), 0
+	for _, s := range statuses {
+		kept[s.ID.String()] = s.Kept
+		if s.ReadAt.After(begin) {
+			read++
+		}
+	}
+	if !kept["Store store-oras"] || kept["Store new"] || kept["Policy ratify-policy"] || kept["KeyManagementProvider kmp"] {
+		t.Errorf("kept: %v", kept)
+	}
+	if providers := b.KeyProviders(); read != 1 || len(providers) != 1 || providers[0].ReadAt.Before(begin) {
+		t.Errorf("%d were read: %+v", read, providers)
+	}
 }

@@ -29,8 +29,10 @@ const (
 // Server serves a handler to Gatekeeper.
 type Server struct {
 	Handler http.Handler
-	// CertDir holds tls.crt and tls.key. Without it the server speaks plain HTTP.
+	// CertDir holds tls.crt and tls.key, which are followed as they change. Without it the server speaks plain HTTP.
 	CertDir string
+	// GetCertificate, if set, returns the server's certificate instead. See tls.Config.
+	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// ClientCAFile is the CA of the certificates that clients must have. Without it every client is let in.
 	ClientCAFile string
 	Log          *slog.Logger
@@ -38,18 +40,28 @@ type Server struct {
 
 // Serve answers on listener until ctx ends, then lets the requests in flight finish. It closes listener.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
-	if s.CertDir == "" {
+	if s.CertDir == "" && s.GetCertificate == nil {
 		if s.ClientCAFile != "" {
 			_ = listener.Close()
 			return errors.New("--ca-cert-file needs --cert-dir: clients are identified over TLS only")
 		}
 		return serve(ctx, s.Handler, listener, s.Log)
 	}
-	config, watcher, err := newTLS(s.CertDir, s.ClientCAFile, s.Log)
+	config, err := newTLS(s.ClientCAFile, s.Log)
 	if err != nil {
 		_ = listener.Close()
 		return err
 	}
+	if s.GetCertificate != nil {
+		config.GetCertificate = s.GetCertificate
+		return serve(ctx, s.Handler, tls.NewListener(listener, config), s.Log)
+	}
+	watcher, err := watchCertificate(s.CertDir)
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	config.GetCertificate = watcher.GetCertificate
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var group errgroup.Group

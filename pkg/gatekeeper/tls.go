@@ -22,34 +22,39 @@ const (
 	maxCABytes = 1 << 20
 )
 
-// newTLS returns the configuration of the server's TLS and the watcher of its certificate, which has to be started. With a
-// clientCA, only clients with a certificate of that CA are let in; the file is followed as it changes.
-func newTLS(certDir, clientCA string, log *slog.Logger) (*tls.Config, *certwatcher.CertWatcher, error) {
-	certPath, keyPath := filepath.Join(certDir, certFile), filepath.Join(certDir, keyFile)
+// watchCertificate returns the watcher of the certificate in a directory, which has to be started.
+func watchCertificate(dir string) (*certwatcher.CertWatcher, error) {
+	certPath, keyPath := filepath.Join(dir, certFile), filepath.Join(dir, keyFile)
 	// Read before it is watched: certwatcher keeps watching a pair that it could not read.
 	if _, err := tls.LoadX509KeyPair(certPath, keyPath); err != nil {
-		return nil, nil, fmt.Errorf("load the server's certificate from --cert-dir: %w", err)
-	}
-	config := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}}
-	if clientCA != "" {
-		pool := &caPool{path: clientCA, log: log}
-		if err := pool.load(); err != nil {
-			return nil, nil, fmt.Errorf("load --ca-cert-file: %w", err)
-		}
-		config.ClientAuth = tls.RequireAndVerifyClientCert
-		config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			current := config.Clone()
-			current.GetConfigForClient = nil
-			current.ClientCAs = pool.get()
-			return current, nil
-		}
+		return nil, fmt.Errorf("load the server's certificate from --cert-dir: %w", err)
 	}
 	watcher, err := certwatcher.New(certPath, keyPath)
 	if err != nil {
-		return nil, nil, fmt.Errorf("watch the server's certificate in --cert-dir: %w", err)
+		return nil, fmt.Errorf("watch the server's certificate in --cert-dir: %w", err)
 	}
-	config.GetCertificate = watcher.GetCertificate
-	return config, watcher, nil
+	return watcher, nil
+}
+
+// newTLS returns the configuration of the server's TLS, which lacks the certificate. With a clientCA, only clients with a certificate of that CA
+// are let in; the file is followed as it changes.
+func newTLS(clientCA string, log *slog.Logger) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}}
+	if clientCA == "" {
+		return config, nil
+	}
+	pool := &caPool{path: clientCA, log: log}
+	if err := pool.load(); err != nil {
+		return nil, fmt.Errorf("load --ca-cert-file: %w", err)
+	}
+	config.ClientAuth = tls.RequireAndVerifyClientCert
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		current := config.Clone()
+		current.GetConfigForClient = nil
+		current.ClientCAs = pool.get()
+		return current, nil
+	}
+	return config, nil
 }
 
 // caPool is the certificates of a file that may change. While the file cannot be read, the last that could be stay in use.
