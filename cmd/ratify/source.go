@@ -44,7 +44,7 @@ func newSource(app *app, o serveOptions, path string, first *config.Config) (sou
 // watchFile follows the configuration file.
 func (a *app) watchFile(ctx context.Context, path string) error {
 	return config.Watch(ctx, path, a.log, func(c *config.Config, err error) error {
-		if err = a.load(ctx, c, err); err != nil && a.engine.Ready() == nil {
+		if err = a.load(ctx, c, err); err != nil && a.engine.Snapshot() != nil {
 			a.log.Error("the configuration was not changed; the last good one stays in use", "error", err)
 			return nil
 		}
