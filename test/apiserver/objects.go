@@ -282,6 +282,10 @@ func matches(path string, k kind, namespace, fieldSelector string) bool {
 // watch streams the changes since a revision, until the client, or the server, goes away.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request, k kind, namespace string) {
 	query := r.URL.Query()
+	if query.Get("sendInitialEvents") != "" { // clients then list first
+		fail(w, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, "sendInitialEvents is not supported")
+		return
+	}
 	since, err := strconv.Atoi(query.Get("resourceVersion"))
 	if err != nil {
 		fail(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, "watching without resourceVersion is not supported")

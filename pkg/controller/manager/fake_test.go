@@ -122,7 +122,7 @@ func startReplica(t *testing.T, s *apiserver.Server, change func(*Options)) *rep
 			r.loads <- s.Generation()
 		},
 		Metrics: metrics.New(),
-		Log:     slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug - 8})),
+		Log:     slog.New(slog.DiscardHandler),
 		Names:   servingcert.Names{Namespace: "ratify-system", Service: "ratify"},
 		Replica: t.Name(),
 	}
