@@ -4,6 +4,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 BUILD   := go build -ldflags '$(LDFLAGS)'
+RATIFY  := bin/ratify
 
 # The signing plugin. Notation wants a semantic version without "v", which a commit alone is not.
 PLUGIN         := notation-alibabacloud.secretmanager.plugin
@@ -26,7 +27,13 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build bin/ratify, static and stamped with version and commit
-	$(BUILD) -o bin/ratify ./cmd/ratify
+	$(BUILD) $(TAGS) -o $(RATIFY) ./cmd/ratify
+
+# It has Notation, inline and KMS key material, credentials for ACR, Docker and Kubernetes, the JSON policy, and external plugins.
+.PHONY: build-slim
+build-slim: ## Build bin/ratify-slim, without cosign, Rego, Azure and AWS, and print its size
+	$(MAKE) build VERSION='$(VERSION)-slim' RATIFY=bin/ratify-slim TAGS='-tags slim'
+	@echo "bin/ratify-slim: $$(wc -c <bin/ratify-slim) bytes"
 
 .PHONY: plugin
 plugin: ## Build the Notation plugin that signs with KMS into bin/
@@ -60,8 +67,18 @@ lint: ## Check format, vet, staticcheck and that each go.mod is tidy
 	go mod tidy -diff
 	go mod tidy -C test/tools -diff
 	go mod tidy -C test/upstream -diff
+	go mod tidy -C test/chart -diff
 	go vet ./...
 	go tool staticcheck ./...
+
+.PHONY: manifests
+manifests: ## Generate the CRDs and config/rbac
+	go run -C test/chart ./manifests/generate
+
+.PHONY: chart-test
+chart-test: ## Test the chart, against upstream's, too
+	go vet -C test/chart ./...
+	go test -C test/chart ./...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (30s)

@@ -25,11 +25,19 @@ alibabacloudAcrConfig:
   - {instanceName: name2, instanceId: cri-bbbbbbbbbbbb}
 serviceAccount: {annotations: {pod-identity.alibabacloud.com/role-name: ratify-role}}
 featureFlags: {RATIFY_CERT_ROTATION: true}
-notationCerts:
-- |
-  -----BEGIN CERTIFICATE-----
-  XXXXXX
-  -----END CERTIFICATE-----
+notationCerts: [CERTIFICATE]
+`
+
+// signatures are several trust policies, timestamps, cosign with a key, and a policy in Rego.
+const signatures = `
+notationCerts: [CERTIFICATE, CERTIFICATE]
+cosignKeys: [KEY]
+cosign: {tLogVerify: false}
+notation:
+  trustPolicies:
+  - {name: apps, level: permissive, registryScopes: [r.io/apps], trustStores: ["ca:notationCerts[0]", "tsa:notationCerts[1]"], verifyTimestamp: afterCertExpiry}
+  - {name: others, registryScopes: ["*"], trustStores: ["ca:notationCerts[0]"], trustedIdentities: ["x509.subject: C=CN, ST=Zhejiang, O=Example"]}
+policy: {useRego: true}
 `
 
 // everything turns on all there is.

@@ -1,4 +1,4 @@
-package library
+package manifests
 
 import (
 	"encoding/json"

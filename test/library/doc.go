@@ -1,2 +1,0 @@
-// Package library tests the ConstraintTemplates for Gatekeeper in the folder library.
-package library
