@@ -67,11 +67,27 @@ func checkFaults(ctx context.Context, e *environment) error {
 		return err
 	})
 	during("the only pod is killed", podGone, func(ctx context.Context) error {
+		before, err := e.ratifyPod(ctx)
+		if err != nil {
+			return err
+		}
 		if _, err := e.kubectl(ctx, "delete", "pods", "--namespace", ratifyNamespace, "--all", "--force", "--grace-period=0"); err != nil {
 			return err
 		}
-		_, err := e.kubectl(ctx, "rollout", "status", "deployment/ratify", "--namespace", ratifyNamespace, "--timeout=2m")
-		return err
+		return eventually(ctx, time.Minute, func(ctx context.Context) error {
+			now, err := e.ratifyPod(ctx)
+			if err != nil {
+				return err
+			}
+			if now == before {
+				return errors.New("the pod is still the old one")
+			}
+			ready, err := e.kubectl(ctx, "get", "deployment", "ratify", "--namespace", ratifyNamespace, "--output", "jsonpath={.status.readyReplicas}")
+			if err == nil && ready != "1" {
+				err = errors.New("the new pod is not ready")
+			}
+			return err
+		})
 	})
 	outage := func(seconds time.Duration, hosts ...string) func(context.Context) error {
 		return func(ctx context.Context) error {
@@ -127,7 +143,7 @@ func (e *environment) endSessions() {
 
 // rotateToken has the kubelet replace the token of Ratify's pod, which it does when it starts, as it forgets then what it had asked for.
 func (e *environment) rotateToken(ctx context.Context) error {
-	uid, err := e.kubectl(ctx, "get", "pods", "--namespace", ratifyNamespace, "--selector=app.kubernetes.io/name=ratify", "--output", "jsonpath={.items[0].metadata.uid}")
+	uid, err := e.ratifyPod(ctx)
 	if err != nil {
 		return err
 	}
@@ -146,4 +162,9 @@ func (e *environment) rotateToken(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// ratifyPod returns the UID of Ratify's pod, of which there is one.
+func (e *environment) ratifyPod(ctx context.Context) (uid string, err error) {
+	return e.kubectl(ctx, "get", "pods", "--namespace", ratifyNamespace, "--selector=app.kubernetes.io/name=ratify", "--output", "jsonpath={.items[0].metadata.uid}")
 }

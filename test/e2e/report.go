@@ -35,14 +35,18 @@ func eventually(ctx context.Context, atMost time.Duration, f func(context.Contex
 	defer cancel()
 	again := time.NewTicker(200 * time.Millisecond)
 	defer again.Stop()
+	var last error
 	for {
 		err := f(ctx)
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil { // an attempt that the time's end broke off tells nothing
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("still so after %s: %w", atMost, err)
+			return fmt.Errorf("still so after %s: %w", atMost, last)
 		case <-again.C:
 		}
 	}

@@ -13,6 +13,7 @@ fi
 cache=${RATIFY_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ratify-e2e}
 RATIFY_E2E_CACHE=$cache test/e2e/build.sh
 make --no-print-directory image IMAGE=ratify.e2e/ratify:e2e BASE=scratch
+[[ " $* " == *" -smoke "* ]] || make --no-print-directory bin/upstream-ratify # which the upgrade begins with
 export CGO_ENABLED=0 GOFLAGS='-buildvcs=false -trimpath' ALIBABA_CLOUD_ECS_METADATA_DISABLED=true
 go build -o "$cache/e2e" ./test/e2e
 go build -ldflags '-s -w' -o "$cache/bin/pause" ./test/e2e/pause

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -49,14 +51,16 @@ func checkTLS(ctx context.Context, e *environment) error {
 	} {
 		e.check(ctx, who.what, func(ctx context.Context) error {
 			err := e.ask(ctx, good, who.certificates...)
-			var alert tls.AlertError
-			if !errors.As(err, &alert) {
-				return fmt.Errorf("want a TLS alert, got %w", err)
+			if err == nil {
+				return errors.New("it was answered")
+			}
+			if !strings.Contains(err.Error(), "remote error: tls: ") {
+				return fmt.Errorf("want an alert of TLS, got %w", err)
 			}
 			return nil
 		})
 	}
-	e.check(ctx, "Ratify's certificate is replaced: no admission fails", func(ctx context.Context) error {
+	e.check(ctx, "Ratify's certificate is renewed: no admission fails", func(ctx context.Context) error {
 		before, err := e.servingCertificate(ctx)
 		if err != nil {
 			return err
@@ -65,49 +69,130 @@ func checkTLS(ctx context.Context, e *environment) error {
 		if err != nil {
 			return err
 		}
-		// What cert-controller does when the certificate is near its end, it does when there is none.
-		_, err = e.kubectl(ctx, "patch", "secret", "ratify-tls", "--namespace", ratifyNamespace, "--type=merge", "--patch", `{"data": {"tls.crt": "", "tls.key": "", "ca.crt": "", "ca.key": ""}}`)
+		err = e.patchSecret(ctx, "ratify-tls", object{"tls.crt": "", "tls.key": ""})
 		if err == nil {
-			err = eventually(ctx, 2*time.Minute, func(ctx context.Context) error {
-				if now, err := e.servingCertificate(ctx); err != nil || now == before {
-					return errors.Join(errors.New("the certificate is still the old one"), err)
+			err = eventually(ctx, time.Minute, func(ctx context.Context) error {
+				now, err := e.servingCertificate(ctx)
+				if err == nil && now == before {
+					err = errors.New("the certificate is still the old one")
 				}
-				return nil
+				return err
 			})
 		}
 		return errors.Join(err, probe.stop(0))
 	})
+	e.check(ctx, "the authority of Ratify's certificate nears its end: Gatekeeper is told the next, and no admission fails", func(ctx context.Context) error {
+		ending, err := e.endingAuthority(ctx)
+		if err != nil {
+			return err
+		}
+		probe, err := e.startProbe(ctx, good, bad)
+		if err != nil {
+			return err
+		}
+		err = e.patchSecret(ctx, "ratify-tls", object{"ca.crt": base64.StdEncoding.EncodeToString(ending)})
+		if err == nil {
+			err = eventually(ctx, time.Minute, func(ctx context.Context) error {
+				bundle, err := e.providerBundle(ctx)
+				if err == nil && (strings.Count(string(bundle), "BEGIN CERTIFICATE") != 2 || strings.HasPrefix(string(bundle), string(ending))) {
+					err = errors.New("the Provider does not have a new authority in front of the old one")
+				}
+				return err
+			})
+		}
+		return errors.Join(err, probe.stop(0))
+	})
+	e.check(ctx, "an authority that is added for clients counts without a restart, and no admission fails", func(ctx context.Context) error {
+		before, err := e.ratifyPod(ctx)
+		if err != nil {
+			return err
+		}
+		probe, err := e.startProbe(ctx, good, bad)
+		if err != nil {
+			return err
+		}
+		ca, err := e.secret(ctx, ratifyNamespace, "gatekeeper-ca", "ca.crt")
+		if err == nil {
+			err = e.patchSecret(ctx, "gatekeeper-ca", object{"ca.crt": base64.StdEncoding.EncodeToString(append(ca, stranger.PEM()...))})
+		}
+		if err == nil { // the kubelet writes changed secrets to pods within a minute or so
+			err = eventually(ctx, 2*time.Minute, func(ctx context.Context) error {
+				return e.ask(ctx, good, tls.Certificate{Certificate: [][]byte{client.Chain[0].Raw}, PrivateKey: client.Key})
+			})
+		}
+		after, getting := e.ratifyPod(ctx)
+		if getting == nil && after != before {
+			getting = errors.New("the pod is another one")
+		}
+		return errors.Join(err, getting, probe.stop(0), e.copyGatekeeperCA(ctx))
+	})
 	return nil
+}
+
+// endingAuthority returns the authority of Ratify's certificate with an end a day from now, and the key and all else as they are.
+func (e *environment) endingAuthority(ctx context.Context) ([]byte, error) {
+	certificate, err := e.secret(ctx, ratifyNamespace, "ratify-tls", "ca.crt")
+	if err != nil {
+		return nil, err
+	}
+	key, err := e.secret(ctx, ratifyNamespace, "ratify-tls", "ca.key")
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return nil, err
+	}
+	ending := *pair.Leaf
+	ending.NotAfter = time.Now().AddDate(0, 0, 1)
+	der, err := x509.CreateCertificate(rand.Reader, &ending, &ending, pair.Leaf.PublicKey, pair.PrivateKey)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), err
+}
+
+// patchSecret changes values of a Secret of Ratify's namespace, in base64.
+func (e *environment) patchSecret(ctx context.Context, name string, data object) error {
+	patch, err := jsonText(object{"data": data})
+	if err != nil {
+		return err
+	}
+	_, err = e.kubectl(ctx, "patch", "secret", name, "--namespace", ratifyNamespace, "--type=merge", "--patch", patch)
+	return err
+}
+
+// secret returns a value of a Secret.
+func (e *environment) secret(ctx context.Context, namespace, name, key string) ([]byte, error) {
+	text, err := e.kubectl(ctx, "get", "secret", name, "--namespace", namespace, "--output", `jsonpath={.data.`+strings.ReplaceAll(key, ".", `\.`)+`}`)
+	if err != nil {
+		return nil, err
+	}
+	return base64.StdEncoding.DecodeString(text)
 }
 
 // gatekeeperCertificate returns the certificate that Gatekeeper shows its providers, which is its webhook's.
 func (e *environment) gatekeeperCertificate(ctx context.Context) (tls.Certificate, error) {
-	part := func(name string) ([]byte, error) {
-		text, err := e.kubectl(ctx, "get", "secret", "gatekeeper-webhook-server-cert", "--namespace", gatekeeperNamespace,
-			"--output", `jsonpath={.data.`+strings.ReplaceAll(name, ".", `\.`)+`}`)
-		if err != nil {
-			return nil, err
-		}
-		return base64.StdEncoding.DecodeString(text)
-	}
-	certificate, err := part("tls.crt")
+	certificate, err := e.secret(ctx, gatekeeperNamespace, "gatekeeper-webhook-server-cert", "tls.crt")
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	key, err := part("tls.key")
+	key, err := e.secret(ctx, gatekeeperNamespace, "gatekeeper-webhook-server-cert", "tls.key")
 	if err != nil {
 		return tls.Certificate{}, err
 	}
 	return tls.X509KeyPair(certificate, key)
 }
 
+// providerBundle returns the authorities that Gatekeeper verifies Ratify with.
+func (e *environment) providerBundle(ctx context.Context) ([]byte, error) {
+	text, err := e.kubectl(ctx, "get", "providers.externaldata.gatekeeper.sh", "ratify-provider", "--output", "jsonpath={.spec.caBundle}")
+	if err != nil {
+		return nil, err
+	}
+	return base64.StdEncoding.DecodeString(text)
+}
+
 // connection returns how Gatekeeper connects: to the Service, trusting what the Provider says.
 func (e *environment) connection(ctx context.Context, certificates ...tls.Certificate) (*tls.Config, string, error) {
-	bundle, err := e.kubectl(ctx, "get", "providers.externaldata.gatekeeper.sh", "ratify-provider", "--output", "jsonpath={.spec.caBundle}")
-	if err != nil {
-		return nil, "", err
-	}
-	ca, err := base64.StdEncoding.DecodeString(bundle)
+	ca, err := e.providerBundle(ctx)
 	if err != nil {
 		return nil, "", err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/e2e/cluster"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
 )
 
@@ -25,7 +26,7 @@ func checkUpgrade(ctx context.Context, e *environment) error {
 	if err != nil {
 		return err
 	}
-	if !e.check(ctx, "the chart of Ratify v1.4.6 installs our image", func(ctx context.Context) error {
+	if !e.check(ctx, "Ratify v1.4.6 runs by its own chart", func(ctx context.Context) error {
 		if err := e.installUpstream(ctx); err != nil {
 			return err
 		}
@@ -72,8 +73,14 @@ func checkUpgrade(ctx context.Context, e *environment) error {
 	return nil
 }
 
-// installUpstream installs the chart of Ratify v1.4.6 with our image, whose entry point is at the same path.
+// upstreamImage is the name of an image of Ratify v1.4.6, which run.sh builds the program of.
+const upstreamImage = "ratify.e2e/upstream"
+
+// installUpstream installs Ratify v1.4.6 by its own chart.
 func (e *environment) installUpstream(ctx context.Context) error {
+	if err := e.cluster.Import(ctx, cluster.Image{Name: upstreamImage + ":v1.4.6", Files: map[string]string{"/app/ratify": "bin/upstream-ratify"}, User: "65532:65532"}); err != nil {
+		return err
+	}
 	folder, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ratify-project/ratify").Output()
 	if err != nil {
 		return err
@@ -82,7 +89,7 @@ func (e *environment) installUpstream(ctx context.Context) error {
 		return err
 	}
 	_, err = e.helm(ctx, "install", "ratify", filepath.Join(strings.TrimSpace(string(folder)), "charts/ratify"), "--namespace", ratifyNamespace, "--wait", "--timeout=2m",
-		"--set", "image.repository="+ratifyImage, "--set", "image.tag="+ratifyTag, "--set", "image.pullPolicy=Never", "--set", "upgradeCRDs.enabled=false",
+		"--set", "image.repository="+upstreamImage, "--set", "image.tag=v1.4.6", "--set", "image.pullPolicy=Never", "--set", "upgradeCRDs.enabled=false",
 		"--set", "serviceAccount.annotations.pod-identity\\.alibabacloud\\.com/role-name=ratify-role",
 		"--set", "oras.authProviders.alibabacloudAcrBasicEnabled=true", "--set", "alibabacloudAcrConfig.defaultInstanceId="+scenario.Demo.ID,
 		"--set-file", "notationCerts[0]="+filepath.Join(e.home, "root.crt"), "--set", "featureFlags.RATIFY_CERT_ROTATION=true")
