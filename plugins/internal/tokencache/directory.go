@@ -21,8 +21,9 @@ const (
 	maxEntries = 256
 	// entrySuffix and temporarySuffix end the names of whole files, and of files that are being written.
 	entrySuffix, temporarySuffix = ".json", ".tmp"
-	// lockWait is how long a run waits for another that fetches the same. It then fetches for itself: one that hangs holds up none for longer.
-	lockWait = 3 * time.Second
+	// lockWait is how long a run waits for another that fetches the same, as long as that takes at most: a call to STS, and one for the password. It
+	// then fetches for itself.
+	lockWait = 10 * time.Second
 	// lockPause is the time between two tries of a lock. The kernel offers no waiting that a context could end.
 	lockPause = 10 * time.Millisecond
 )
