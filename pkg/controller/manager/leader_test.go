@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,21 +62,21 @@ func (l *lease) Describe() string   { return "lease" }
 func TestLeaderLosesLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lock := &lease{}
-		var terms, working int
+		var terms, working atomic.Int64
 		l := &leader{lock: lock, log: slog.New(slog.DiscardHandler), work: func(ctx context.Context) {
-			terms++
-			working++
+			terms.Add(1)
+			working.Add(1)
 			<-ctx.Done()
-			working--
+			working.Add(-1)
 		}}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- l.run(ctx) }()
-		expect := func(when string, wantTerms, wantWorking int) {
+		expect := func(when string, wantTerms, wantWorking int64) {
 			t.Helper()
 			synctest.Wait()
-			if terms != wantTerms || working != wantWorking {
-				t.Errorf("%s: term %d, %d working; want %d, %d", when, terms, working, wantTerms, wantWorking)
+			if terms.Load() != wantTerms || working.Load() != wantWorking {
+				t.Errorf("%s: term %d, %d working; want %d, %d", when, terms.Load(), working.Load(), wantTerms, wantWorking)
 			}
 		}
 		expect("at first", 1, 1)
