@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// page is what is written at the end.
+type page struct {
+	quick   bool
+	started time.Time
+	results []result
+}
+
+// write writes the page, and its plots beside it.
+func (p page) write(path string) error {
+	folder := strings.TrimSuffix(path, filepath.Ext(path))
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	var plots []string
+	for _, plot := range p.plots() {
+		if err := os.WriteFile(filepath.Join(folder, plot.name+".svg"), []byte(plot.svg), 0o644); err != nil {
+			return err
+		}
+		plots = append(plots, fmt.Sprintf("![%s](%s/%s.svg)\n", plot.title, filepath.Base(folder), plot.name))
+	}
+	return os.WriteFile(path, []byte(p.text(plots)), 0o644)
+}
+
+func (p page) text(plots []string) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, `# Benchmarks
+
+`+"`make bench`"+` wrote this page on %s, on %d cores (%s/%s, %s). It runs our binary and upstream's (Ratify v1.4.6, built from its
+module) side by side: the same config.json with the values of Ratify's chart, the same images, and the same emulated cloud, whose answers are late by
+the time that the scenario names. Images have one Notation signature (JWS, ECDSA P-256, a chain of three) and are in a registry with Bearer tokens behind a Container
+Registry name, unless said. Both servers have verified one image before, so that they have the cloud's credentials, unless said.
+
+A round asks each server, and who is first takes turns. A figure is the median of %d rounds, with the quartiles in parentheses; a ratio is how many times better
+ours is. The cloud, the clients and the servers share the cores, so that small latencies are those of a busy machine.
+`, p.started.UTC().Format("2 January 2006"), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), p.rounds())
+	if p.quick {
+		text.WriteString("\n**This was a quick run, which shows that everything runs, and no more.**\n")
+	}
+	text.WriteString("\n| scenario | measure | upstream | ours | ratio | target | |\n|---|---|---|---|---|---|---|\n")
+	met, missed := 0, 0
+	for _, r := range p.results {
+		name := r.scenario.name
+		for _, row := range r.rows {
+			unit := row.measure.unit
+			if unit != "" {
+				unit = " (" + unit + ")"
+			}
+			ratio := ""
+			if row.ratio() > 0 {
+				ratio = number(row.ratio()) + "×"
+			}
+			fmt.Fprintf(&text, "| %s | %s%s | %s | %s | %s | %s | %s |\n", name, row.measure.name, unit, row.upstream, row.ours, ratio, row.measure.target, row.verdict())
+			name = ""
+			switch row.verdict() {
+			case "met":
+				met++
+			case "":
+			default:
+				missed++
+			}
+		}
+	}
+	fmt.Fprintf(&text, "\n%d targets are met, %d are missed.\n", met, missed)
+	for _, r := range p.results {
+		for i, who := range []string{"upstream", "ours"} {
+			if r.failed[i] > 0 {
+				fmt.Fprintf(&text, "\nIn %q, %d requests to %s had no verdict that admits, though every image is to be admitted; their time counts all the same.\n",
+					r.scenario.name, r.failed[i], who)
+			}
+		}
+	}
+	text.WriteString("\n")
+	for _, plot := range plots {
+		text.WriteString(plot)
+	}
+	return text.String()
+}
+
+func (p page) rounds() int {
+	if p.quick {
+		return roundsQuick
+	}
+	return rounds
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	warmClients  = 16
+	warmRequests = 8000 // a round
+)
+
+// warmRounds has clients ask about one image, whose verdict is known, as fast as they get answers.
+func warmRounds(ctx context.Context, b *bencher) (round, error) {
+	images, err := b.newRepositories(ctx, 1, 1)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newInProcess(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.verify(images[0].reference()); err != nil {
+		return nil, err
+	}
+	requests := b.scaled(warmRequests)
+	return func(ctx context.Context, s *server, _ int) ([]float64, error) {
+		if _, err := s.post(ctx, "verify", images[0].reference()); err != nil {
+			return nil, err
+		}
+		before, err := s.cpu()
+		if err != nil {
+			return nil, err
+		}
+		start := time.Now()
+		var clients sync.WaitGroup
+		errs := make([]error, warmClients)
+		for c := range warmClients {
+			clients.Go(func() {
+				for range requests / warmClients {
+					if _, errs[c] = s.ask(ctx, images[0].reference()); errs[c] != nil {
+						return
+					}
+				}
+			})
+		}
+		clients.Wait()
+		elapsed := time.Since(start)
+		for _, err := range errs {
+			if err != nil {
+				return nil, err
+			}
+		}
+		after, err := s.cpu()
+		if err != nil {
+			return nil, err
+		}
+		alone := testing.Benchmark(func(t *testing.B) {
+			t.ReportAllocs()
+			for t.Loop() {
+				if err := p.verify(images[0].reference()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		if alone.N == 0 {
+			return nil, fmt.Errorf("the verdict in process is another one")
+		}
+		return []float64{float64((after - before).Microseconds()) / float64(requests), float64(requests) / elapsed.Seconds(),
+			float64(alone.NsPerOp()) / 1000, float64(alone.AllocsPerOp())}, nil
+	}, nil
+}
