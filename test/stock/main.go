@@ -90,8 +90,8 @@ func run(ctx context.Context, p programs, r *report) (err error) {
 	if err != nil {
 		return fmt.Errorf("prepare the images: %w", err)
 	}
-	h, err := hosts.Forward(cloud, filepath.Join(dir, "hosts"), "sts.aliyuncs.com", "sts.cn-hangzhou.aliyuncs.com", "cr.cn-hangzhou.aliyuncs.com", "kms.cn-hangzhou.aliyuncs.com",
-		"dockerauth.cn-hangzhou.aliyuncs.com", scenario.Demo.Host, scenario.Legacy.Host)
+	h, err := hosts.Forward(cloud, filepath.Join(dir, "hosts"), "sts.aliyuncs.com", "sts.cn-hangzhou.aliyuncs.com", "cr.cn-hangzhou.aliyuncs.com",
+		"kms.cn-hangzhou.aliyuncs.com", "dockerauth.cn-hangzhou.aliyuncs.com", scenario.Demo.Host, scenario.Legacy.Host)
 	if err != nil {
 		return err
 	}

@@ -91,8 +91,8 @@ func lost(call Call, reply []byte) *plugin.Error {
 		return plugin.NewError(types.ErrPluginCmdFailure, fmt.Sprintf("Ratify cannot take over the %d bytes that %s of %s found: it reads lines of less than %d",
 			len(reply), call.Command, call.Subject.Original, maxLine), remedy)
 	case bytes.ContainsRune(reply, '\n') || json.Unmarshal(reply, &object) != nil:
-		return plugin.NewError(types.ErrPluginCmdFailure, fmt.Sprintf("Ratify cannot take over what %s of %s found: it is not one line of JSON, as COSE signatures are not",
-			call.Command, call.Subject.Original), remedy)
+		return plugin.NewError(types.ErrPluginCmdFailure, fmt.Sprintf("Ratify cannot take over what %s of %s found: it is not one line of JSON, "+
+			"as COSE signatures are not", call.Command, call.Subject.Original), remedy)
 	}
 	return nil
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-var spoken = Protocol{CommandVariable: "T_COMMAND", VersionVariable: "T_VERSION", SubjectVariable: "T_SUBJECT", ArgsVariable: "T_ARGS", Versions: []string{"1.0.0", "0.1.0"}}
+var spoken = Protocol{CommandVariable: "T_COMMAND", VersionVariable: "T_VERSION", SubjectVariable: "T_SUBJECT", ArgsVariable: "T_ARGS",
+	Versions: []string{"1.0.0", "0.1.0"}}
 
 // setCall sets the environment of a good call, and then changes it.
 func setCall(t *testing.T, changes ...string) {
@@ -37,7 +38,8 @@ func TestCall(t *testing.T) {
 	setCall(t)
 	var stdout, stderr bytes.Buffer
 	code := spoken.run(echo, strings.NewReader("{}"), &stdout, &stderr)
-	if want := `{"args":{"a":"1","b":""},"command":"DO","input":"{}","path":"r.example/app","tag":"v1"}` + "\n"; code != 0 || stdout.String() != want || stderr.Len() > 0 {
+	const want = `{"args":{"a":"1","b":""},"command":"DO","input":"{}","path":"r.example/app","tag":"v1"}` + "\n"
+	if code != 0 || stdout.String() != want || stderr.Len() > 0 {
 		t.Errorf("it ends with %d, prints %s and logs %s", code, &stdout, &stderr)
 	}
 }

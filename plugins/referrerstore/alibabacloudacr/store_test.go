@@ -1,12 +1,15 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ratify-project/ratify/pkg/common"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
@@ -125,6 +128,62 @@ func TestTokenCache(t *testing.T) {
 		if err != nil || strings.Contains(string(content), "SecurityToken") || strings.Contains(string(content), "AccessKey") {
 			t.Errorf("%s holds more than a password: %s, %v", file.Name(), content, err)
 		}
+	}
+}
+
+// A password that the registry refuses is fetched anew by the run that finds out, unless it was just fetched.
+func TestRefusedPassword(t *testing.T) {
+	w := newWorld(t)
+	_, subject := push(t, w, scenario.SignedJWS)
+	memory, err := os.MkdirTemp("/dev/shm", "alibabacloudacr-test-")
+	if err != nil {
+		t.Skipf("there is no file system in memory: %v", err)
+	}
+	defer os.RemoveAll(memory)
+	s := open(t, config.StorePluginConfig{"name": "alibabacloudacr", "tokenCache": memory})
+	resolve := func() error {
+		_, err := s.GetSubjectDescriptor(t.Context(), subject)
+		return err
+	}
+	if err := resolve(); err != nil {
+		t.Fatal(err)
+	}
+	w.Cloud.RevokePasswords()
+	if err := resolve(); err == nil || !strings.Contains(err.Error(), scenario.Demo.ID) {
+		t.Errorf("with a password that was just fetched and is refused: %v", err)
+	}
+	age(t, memory)
+	for range 2 {
+		if err := resolve(); err != nil {
+			t.Errorf("with an older password that is refused: %v", err)
+		}
+	}
+	if n := w.Cloud.Endpoint("cr.cn-hangzhou.aliyuncs.com").Calls(); n != 2 {
+		t.Errorf("%d passwords were fetched", n)
+	}
+}
+
+// age makes the password in a cache one that was fetched two minutes ago.
+func age(t *testing.T, memory string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(memory, "*.json"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("the cache has %v, %v", files, err)
+	}
+	content, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entry map[string]any
+	if err := json.Unmarshal(content, &entry); err != nil {
+		t.Fatal(err)
+	}
+	entry["fetched"] = time.Now().Add(-2 * time.Minute)
+	if content, err = json.Marshal(entry); err == nil {
+		err = os.WriteFile(files[0], content, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
