@@ -42,7 +42,7 @@ func newRoot() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Usage() },
 	}
 	root.PersistentFlags().BoolVarP(&debug, "debug", "d", false, "log at level debug (else RATIFY_LOG_LEVEL, else info for serve and warning for the others)")
-	root.AddCommand(newServe(), newVerify(), newDiscover(), newResolve(), newReferrer(), newVersion())
+	root.AddCommand(newServe(), newVerify(), newDiscover(), newResolve(), newReferrer(), newCheck(), newVersion())
 	return root
 }
 

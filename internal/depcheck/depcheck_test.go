@@ -36,6 +36,7 @@ var rules = []rule{
 	{"pkg/controller/servingcert", nil, []string{"github.com/ratify-project/"}},
 	{"pkg/controller/manager", []string{"internal/", "pkg/controller", "pkg/verification"}, []string{"oras.land/", "github.com/notaryproject/"}},
 	{"pkg/controller", []string{"internal/", "pkg/config", "pkg/verification"}, []string{"k8s.io/", "sigs.k8s.io/", "oras.land/", "github.com/notaryproject/"}},
+	{"pkg/installation", nil, []string{"github.com/ratify-project/", "oras.land/", "github.com/notaryproject/"}},
 	{"pkg/builtin", []string{"internal/", "pkg/"}, nil},
 	{"plugins/notation", []string{"internal/", "pkg/alibabacloud/"}, []string{"github.com/ratify-project/", "k8s.io/", "sigs.k8s.io/"}},
 	{"plugins/publish", nil, []string{"github.com/ratify-project/", "k8s.io/", "sigs.k8s.io/"}},

@@ -299,18 +299,32 @@ func TestCABundle(t *testing.T) {
 	}
 }
 
+// A pod that the Service finds gets Gatekeeper's requests.
+func TestTestPodIsNoReplica(t *testing.T) {
+	found := mustRender(t, everything)
+	labels := found.get(t, "Pod ratify-test-connection").GetLabels()
+	for _, selector := range []any{
+		in(found.get(t, "Service ratify"), "spec", "selector"), in(found.get(t, "Deployment ratify"), "spec", "selector", "matchLabels"),
+		in(found.get(t, "NetworkPolicy ratify"), "spec", "podSelector", "matchLabels"), in(found.get(t, "PodDisruptionBudget ratify"), "spec", "selector", "matchLabels"),
+	} {
+		selected := true
+		for key, value := range selector.(map[string]any) {
+			selected = selected && labels[key] == value
+		}
+		if selected {
+			t.Errorf("%v selects the pod of helm test: %v", selector, labels)
+		}
+	}
+}
+
 func TestPodIsHardened(t *testing.T) {
 	for name, values := range map[string]string{"defaults": "", "everything": everything} {
 		deployment := mustRender(t, values).get(t, "Deployment ratify")
-		pod := in(deployment, "spec", "template", "spec").(map[string]any)
 		one := container(deployment)
-		want := map[string]any{"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsNonRoot": true,
+		want := map[string]any{"seccompProfile": map[string]any{"type": "RuntimeDefault"}, "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsNonRoot": true,
 			"runAsUser": float64(65532), "runAsGroup": float64(65532), "capabilities": map[string]any{"drop": []any{"ALL"}}}
 		if !reflect.DeepEqual(one["securityContext"], want) {
 			t.Errorf("%s: %v", name, one["securityContext"])
-		}
-		if want := (map[string]any{"runAsNonRoot": true, "seccompProfile": map[string]any{"type": "RuntimeDefault"}}); !reflect.DeepEqual(pod["securityContext"], want) {
-			t.Errorf("%s: %v", name, pod["securityContext"])
 		}
 		for _, probe := range []string{"livenessProbe", "readinessProbe", "resources"} {
 			if one[probe] == nil {

@@ -51,6 +51,21 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{- define "ratify.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop:
+    - ALL
+readOnlyRootFilesystem: true
+runAsGroup: 65532
+runAsNonRoot: true
+runAsUser: 65532
+{{- if .Values.enableRuntimeDefaultSeccompProfile }}
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+{{- end -}}
+
 {{- define "ratify.gatekeeperNamespace" -}}
 {{- default "gatekeeper-system" .Values.gatekeeper.namespace -}}
 {{- end -}}

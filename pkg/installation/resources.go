@@ -1,0 +1,52 @@
+package installation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// resources are those of Ratify.
+var resources = schema.GroupVersion{Group: "config.ratify.deislabs.io", Version: "v1beta1"}
+
+// kinds are the cluster-wide ones, and whether one has to be there. Those of namespaces are their owners' business.
+var kinds = []struct {
+	name   string
+	needed bool
+}{{"Store", true}, {"Verifier", true}, {"Policy", true}, {"KeyManagementProvider", false}}
+
+// checkResources reads what Ratify says about the resources.
+func checkResources(ctx context.Context, reader client.Reader) []Finding {
+	var found []Finding
+	for _, kind := range kinds {
+		var list unstructured.UnstructuredList
+		list.SetGroupVersionKind(resources.WithKind(kind.name + "List"))
+		switch err := reader.List(ctx, &list); {
+		case err != nil:
+			found = append(found, Finding{About: kind.name, Err: fmt.Errorf("list them: %w", err)})
+		case len(list.Items) == 0 && kind.needed:
+			found = append(found, Finding{About: kind.name, Err: errors.New("there is none, so no image verifies")})
+		}
+		for _, resource := range list.Items {
+			found = append(found, Finding{About: kind.name + " " + resource.GetName(), Err: status(resource)})
+		}
+	}
+	return found
+}
+
+// status returns why a resource is not in use, nil if it is.
+func status(resource unstructured.Unstructured) error {
+	success, _, _ := unstructured.NestedBool(resource.Object, "status", "issuccess")
+	text, _, _ := unstructured.NestedString(resource.Object, "status", "error")
+	switch {
+	case success:
+		return nil
+	case text != "":
+		return errors.New(text)
+	}
+	return errors.New("it has no status: no replica has looked at it, or none may write; see Ratify's log")
+}
