@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
 )
@@ -23,6 +24,9 @@ func Usable(ctx context.Context) error {
 	return nil
 }
 
+// maxAddresses bounds the addresses that are tried: enough for some processes at a time.
+const maxAddresses = 200
+
 // Hosts are hosts of a cloud, each at port 443 of an address of its own.
 type Hosts struct {
 	cloud     *emulator.Cloud
@@ -34,21 +38,32 @@ type Hosts struct {
 // Forward makes hosts of a cloud reachable, and writes the hosts file to a path.
 func Forward(cloud *emulator.Cloud, file string, names ...string) (*Hosts, error) {
 	h := &Hosts{cloud: cloud, file: file}
+	if err := h.listen(len(names)); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
 	text := "127.0.0.1 localhost\n"
 	for i, name := range names {
-		ip := fmt.Sprintf("127.0.44.%d", i+1)
-		listener, err := net.Listen("tcp", ip+":443")
-		if err != nil {
-			return nil, errors.Join(err, h.Close())
-		}
-		h.listeners = append(h.listeners, listener)
-		h.forwards.Go(func() { h.accept(listener, cloud.Addr(name)) })
-		text += ip + " " + name + "\n"
+		h.forwards.Go(func() { h.accept(h.listeners[i], cloud.Addr(name)) })
+		text += h.listeners[i].Addr().(*net.TCPAddr).IP.String() + " " + name + "\n"
 	}
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil { // programs of other users read it, too
 		return nil, errors.Join(err, h.Close())
 	}
 	return h, nil
+}
+
+// listen listens at port 443 of n addresses that no other process forwards.
+func (h *Hosts) listen(n int) error {
+	for i := 1; len(h.listeners) < n; i++ {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.44.%d:443", i))
+		if errors.Is(err, syscall.EADDRINUSE) && i < maxAddresses {
+			continue
+		} else if err != nil {
+			return err
+		}
+		h.listeners = append(h.listeners, listener)
+	}
+	return nil
 }
 
 // Close ends the forwarding, and waits until the connections have ended. Programs must have ended before.
