@@ -16,7 +16,7 @@ const atOnce = 8
 // cpuRounds measures the CPU that an image costs, beside that of a program that does nothing but what has to be done.
 func cpuRounds(ctx context.Context, b *bencher) (round, error) {
 	each := b.scaled(100)
-	images, err := b.newRepositories(ctx, rounds*each, 1)
+	images, err := b.newRepositories(ctx, b.rounds()*each, 1)
 	return func(ctx context.Context, s *server, n int) ([]float64, error) {
 		least, err := b.reference(ctx, part(images, n, each))
 		if err != nil {

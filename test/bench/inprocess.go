@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/sirupsen/logrus"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/builtin"
@@ -33,6 +36,7 @@ func newInProcess(ctx context.Context, b *bencher) (*inProcess, error) {
 			}
 		}
 	}
+	logrus.SetOutput(io.Discard) // what upstream's parts tell
 	log := slog.New(slog.DiscardHandler)
 	path := filepath.Join(b.dir, "in-process.json")
 	if err := os.WriteFile(path, b.config(serveOptions{}), 0o600); err != nil {
@@ -63,17 +67,39 @@ type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
-// verify is the handler's answer to a request about an image.
-func (p *inProcess) verify(reference string) error {
+// ask returns a function that asks the handler about an image, with nothing around it that a server would do, too.
+func (p *inProcess) ask(reference string) (func() error, error) {
 	body, err := json.Marshal(map[string]any{"apiVersion": "externaldata.gatekeeper.sh/v1beta1", "kind": "ProviderRequest",
 		"request": map[string]any{"keys": []string{reference}}})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	recorder := httptest.NewRecorder()
-	p.handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodPost, "/ratify/gatekeeper/v1/verify", bytes.NewReader(body)))
-	if answer := recorder.Body.Bytes(); !bytes.Contains(answer, []byte(`"isSuccess":true`)) {
-		return fmt.Errorf("not admitted: %s", answer)
-	}
-	return nil
+	reader := bytes.NewReader(body)
+	request := httptest.NewRequest(http.MethodPost, "/ratify/gatekeeper/v1/verify", reader)
+	w := &answer{header: http.Header{}}
+	return func() error {
+		reader.Reset(body)
+		clear(w.header)
+		w.body = w.body[:0]
+		p.handler.ServeHTTP(w, request)
+		if !bytes.Contains(w.body, []byte(`"isSuccess":true`)) {
+			return fmt.Errorf("not admitted: %s", w.body)
+		}
+		return nil
+	}, nil
+}
+
+// answer is a http.ResponseWriter that is used again.
+type answer struct {
+	header http.Header
+	body   []byte
+}
+
+func (a *answer) Header() http.Header { return a.header }
+
+func (a *answer) WriteHeader(int) {}
+
+func (a *answer) Write(p []byte) (int, error) {
+	a.body = append(a.body, p...)
+	return len(p), nil
 }

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/hosts"
@@ -77,7 +78,7 @@ func bench(ctx context.Context, o options) (err error) {
 		return err
 	}
 	p := page{quick: o.quick, started: time.Now()}
-	for _, s := range scenarios {
+	for _, s := range slices.Concat(scenarios, sweeps) {
 		if !o.run.MatchString(s.id) {
 			continue
 		}

@@ -50,6 +50,9 @@ ours is. The cloud, the clients and the servers share the cores, so that small l
 	text.WriteString("\n| scenario | measure | upstream | ours | ratio | target | |\n|---|---|---|---|---|---|---|\n")
 	met, missed := 0, 0
 	for _, r := range p.results {
+		if len(r.scenario.sweep.points) > 0 {
+			continue
+		}
 		name := r.scenario.name
 		for _, row := range r.rows {
 			unit := row.measure.unit
@@ -84,7 +87,49 @@ ours is. The cloud, the clients and the servers share the cores, so that small l
 	for _, plot := range plots {
 		text.WriteString(plot)
 	}
+	for _, r := range p.results {
+		if len(r.scenario.sweep.points) > 0 {
+			text.WriteString(r.growth())
+		}
+	}
 	return text.String()
+}
+
+// growth is the table of a sweep.
+func (r result) growth() string {
+	var text strings.Builder
+	s := r.scenario.sweep
+	fmt.Fprintf(&text, "\n## %s%s\n\n| %s |", strings.ToUpper(r.scenario.name[:1]), r.scenario.name[1:], s.axis)
+	for _, of := range s.series {
+		name := of.name
+		if of.unit != "" {
+			name += " (" + of.unit + ")"
+		}
+		fmt.Fprintf(&text, " %s: upstream | ours | ours by [the model](capacity.md) |", name)
+	}
+	text.WriteString("\n|---|" + strings.Repeat("---|", 3*len(s.series)) + "\n")
+	for i, point := range s.points {
+		fmt.Fprintf(&text, "| %s |", number(point))
+		for j, of := range s.series {
+			rows := r.rows[j*len(s.points):][:len(s.points)]
+			model := ""
+			if of.model != nil {
+				model = number(of.model(s.points, medians(rows))[i])
+			}
+			fmt.Fprintf(&text, " %s | %s | %s |", rows[i].upstream, rows[i].ours, model)
+		}
+		text.WriteString("\n")
+	}
+	return text.String()
+}
+
+// medians are those of our figures.
+func medians(rows []row) []float64 {
+	var all []float64
+	for _, r := range rows {
+		all = append(all, r.ours.median())
+	}
+	return all
 }
 
 func (p page) rounds() int {

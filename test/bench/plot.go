@@ -34,13 +34,19 @@ func (p page) plots() []plot {
 		var bars []bar
 		for _, r := range p.results {
 			for _, row := range r.rows {
-				if row.measure.unit == unit.of && len(row.upstream) > 0 && len(row.ours) > 0 && r.scenario.id != "size" {
+				if len(r.scenario.sweep.points) == 0 && row.measure.unit == unit.of && len(row.upstream) > 0 && len(row.ours) > 0 && r.scenario.id != "size" {
 					bars = append(bars, bar{r.scenario.id + ": " + row.measure.name, row.upstream, row.ours})
 				}
 			}
 		}
 		if len(bars) > 0 {
 			plots = append(plots, plot{unit.name, unit.title, drawBars(unit.title, bars)})
+		}
+	}
+	for _, r := range p.results {
+		for i, of := range r.scenario.sweep.series {
+			n := len(r.scenario.sweep.points)
+			plots = append(plots, plot{fmt.Sprintf("%s-%d", r.scenario.id, i+1), of.name + " by " + r.scenario.sweep.axis, drawLines(r.scenario.sweep, of, r.rows[i*n:][:n])})
 		}
 	}
 	return plots

@@ -28,23 +28,26 @@ func (b *bencher) profile(ctx context.Context, folder string) error {
 	if err != nil {
 		return err
 	}
+	verify := func(reference string, times int) error {
+		ask, err := p.ask(reference)
+		for range times {
+			if err != nil {
+				return err
+			}
+			err = ask()
+		}
+		return err
+	}
 	return errors.Join(
 		profiled(folder, "cold", func() error {
 			for _, i := range images {
-				if err := p.verify(i.reference()); err != nil {
+				if err := verify(i.reference(), 1); err != nil {
 					return err
 				}
 			}
 			return nil
 		}),
-		profiled(folder, "warm", func() error {
-			for range b.scaled(profiledWarm) {
-				if err := p.verify(images[0].reference()); err != nil {
-					return err
-				}
-			}
-			return nil
-		}))
+		profiled(folder, "warm", func() error { return verify(images[0].reference(), b.scaled(profiledWarm)) }))
 }
 
 func profiled(folder, name string, do func() error) (err error) {

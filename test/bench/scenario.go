@@ -22,6 +22,7 @@ type scenario struct {
 	// once says that there is one round only, which is long.
 	once     bool
 	measures []measure
+	sweep    sweep // instead of measures
 	// prepare pushes the images and returns what a round is, which returns a figure for each measure.
 	prepare func(ctx context.Context, b *bencher) (round, error)
 }
@@ -76,6 +77,7 @@ const (
 
 // measure runs a scenario.
 func (b *bencher) measure(ctx context.Context, s scenario) (r result, err error) {
+	s.measures = append(s.measures, s.sweep.measures()...)
 	r.scenario = s
 	for _, m := range s.measures {
 		r.rows = append(r.rows, row{measure: m})
@@ -100,7 +102,11 @@ func (b *bencher) measure(ctx context.Context, s scenario) (r result, err error)
 	}
 	b.setLatency(s.latency)
 	defer b.setLatency(0)
-	for number := range b.rounds(s) {
+	many := b.rounds()
+	if s.once {
+		many = 1
+	}
+	for number := range many {
 		for turn := range servers {
 			i := (turn + number) % 2 // who is first takes turns, too
 			values, err := do(ctx, servers[i], number)
@@ -121,11 +127,9 @@ func (b *bencher) measure(ctx context.Context, s scenario) (r result, err error)
 	return r, nil
 }
 
-func (b *bencher) rounds(s scenario) int {
-	switch {
-	case s.once:
-		return 1
-	case b.options.quick:
+// rounds returns how many rounds there are of scenarios that have more than one.
+func (b *bencher) rounds() int {
+	if b.options.quick {
 		return roundsQuick
 	}
 	return rounds

@@ -27,7 +27,7 @@ var scenarios = []scenario{
 		{name: "calls an image", target: atMost(5)},
 		{name: "round trips, one after the other", target: atMost(4)},
 	}, prepare: func(ctx context.Context, b *bencher) (round, error) {
-		images, err := b.newRepositories(ctx, rounds*sample, 1)
+		images, err := b.newRepositories(ctx, b.rounds()*sample, 1)
 		return coldRound(images), err
 	}},
 	{id: "seen", name: "cold verify in a repository seen before, 20 ms", latency: near, measures: []measure{
@@ -35,7 +35,7 @@ var scenarios = []scenario{
 		{name: "calls an image"},
 		{name: "round trips, one after the other", target: atMost(3)},
 	}, prepare: func(ctx context.Context, b *bencher) (round, error) {
-		images, err := b.inOneRepository(ctx, rounds*sample+1)
+		images, err := b.inOneRepository(ctx, b.rounds()*sample+1)
 		if err != nil {
 			return nil, err
 		}
@@ -55,7 +55,7 @@ var scenarios = []scenario{
 			{name: "calls an image", target: atMost(1)},
 			{name: "round trips, one after the other", target: atMost(1)},
 		}, prepare: func(ctx context.Context, b *bencher) (round, error) {
-			images, err := b.inOneRepository(ctx, rounds*sample)
+			images, err := b.inOneRepository(ctx, b.rounds()*sample)
 			cold := coldRound(images)
 			return func(ctx context.Context, s *server, n int) ([]float64, error) {
 				if _, err := cold(ctx, s, n); err != nil {
@@ -77,7 +77,7 @@ var scenarios = []scenario{
 		{name: "p95 of the requests", unit: "ms", target: atMost(1000)},
 	}, prepare: func(ctx context.Context, b *bencher) (round, error) {
 		const requests, each, signatures = 4, 10, 5
-		images, err := b.newRepositories(ctx, rounds*requests*each, signatures)
+		images, err := b.newRepositories(ctx, b.rounds()*requests*each, signatures)
 		return func(ctx context.Context, s *server, n int) ([]float64, error) {
 			var took figures
 			for chunk := range slices.Chunk(part(images, n, requests*each), each) {
@@ -95,7 +95,7 @@ var scenarios = []scenario{
 		{name: "p95 of the clients", unit: "ms", target: ratio(2.5)},
 	}, prepare: func(ctx context.Context, b *bencher) (round, error) {
 		clients := b.scaled(200)
-		images, err := b.newRepositories(ctx, rounds*clients, 1)
+		images, err := b.newRepositories(ctx, b.rounds()*clients, 1)
 		return func(ctx context.Context, s *server, n int) ([]float64, error) {
 			took, err := s.crowd(ctx, clients, part(images, n, clients))
 			return []float64{quantile(took, 0.5), quantile(took, 0.95)}, err
@@ -107,7 +107,7 @@ var scenarios = []scenario{
 		{name: "p99 ÷ a request alone", target: atMost(1.3)},
 	}, prepare: func(ctx context.Context, b *bencher) (round, error) {
 		clients := b.scaled(mostClients)
-		images, err := b.newRepositories(ctx, rounds*2, 1)
+		images, err := b.newRepositories(ctx, b.rounds()*2, 1)
 		return func(ctx context.Context, s *server, n int) ([]float64, error) {
 			pair := part(images, n, 2)
 			alone, err := s.ask(ctx, pair[0].reference())
@@ -185,10 +185,10 @@ func (b *bencher) calls() int {
 
 // tagRounds mutates and verifies an image a round, in a repository of which each server has seen another image.
 func tagRounds(ctx context.Context, b *bencher) (round, error) {
-	images, err := b.inOneRepository(ctx, rounds+1)
+	images, err := b.inOneRepository(ctx, b.rounds()+1)
 	return func(ctx context.Context, s *server, n int) ([]float64, error) {
 		if n == 0 {
-			if _, err := s.ask(ctx, images[rounds].reference()); err != nil {
+			if _, err := s.ask(ctx, images[len(images)-1].reference()); err != nil {
 				return nil, err
 			}
 		}

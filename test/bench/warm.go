@@ -23,7 +23,11 @@ func warmRounds(ctx context.Context, b *bencher) (round, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.verify(images[0].reference()); err != nil {
+	ask, err := p.ask(images[0].reference())
+	if err != nil {
+		return nil, err
+	}
+	if err := ask(); err != nil {
 		return nil, err
 	}
 	requests := b.scaled(warmRequests)
@@ -61,7 +65,7 @@ func warmRounds(ctx context.Context, b *bencher) (round, error) {
 		alone := testing.Benchmark(func(t *testing.B) {
 			t.ReportAllocs()
 			for t.Loop() {
-				if err := p.verify(images[0].reference()); err != nil {
+				if err := ask(); err != nil {
 					t.Fatal(err)
 				}
 			}
