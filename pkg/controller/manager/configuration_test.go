@@ -126,7 +126,7 @@ func TestReconcileOnlyChanges(t *testing.T) {
 func TestReconcileListFails(t *testing.T) {
 	c, _, loaded := newConfiguration(t, &vault{}, interceptor.Funcs{
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
-			if _, ok := list.(*v1beta1.NamespacedPolicyList); ok {
+			if list.GetObjectKind().GroupVersionKind().Kind == "NamespacedPolicyList" {
 				return errors.New("forbidden")
 			}
 			return c.List(ctx, list, options...)

@@ -78,7 +78,7 @@ func New(o Options) (*Manager, error) {
 		Logger:         logr.FromSlogHandler(o.Log.Handler()),
 		Metrics:        metricsserver.Options{BindAddress: "0"}, // ratify serve has its own
 		Cache: cache.Options{
-			DefaultTransform: cache.TransformStripManagedFields(),
+			DefaultTransform: slim,
 			ByObject:         map[client.Object]cache.ByObject{&corev1.Secret{}: onlyThe(o.Names)},
 		},
 		Controller: ctrlconfig.Controller{
@@ -94,7 +94,7 @@ func New(o Options) (*Manager, error) {
 
 	statuses := &statuses{client: mgr.GetClient(), log: o.Log, instance: o.Replica, changed: make(chan struct{}, 1)}
 	configuration := &configuration{
-		reader: mgr.GetClient(), builder: o.Builder, publish: statuses.set, metrics: o.Metrics, log: o.Log,
+		reader: mgr.GetCache(), builder: o.Builder, publish: statuses.set, metrics: o.Metrics, log: o.Log,
 		load: func(s *verification.Snapshot) {
 			m.loaded.Store(true)
 			o.Load(s)
@@ -168,8 +168,8 @@ func (c *configuration) watch(mgr ctrl.Manager) error {
 			return nil
 		})).
 		WatchesRawSource(source.Channel(c.again, changed))
-	for _, object := range watched {
-		builder.Watches(object, changed)
+	for _, kind := range watched {
+		builder.Watches(newObject(kind), changed)
 	}
 	if err := builder.Complete(c); err != nil {
 		return fmt.Errorf("watch Ratify's resources: %w", err)

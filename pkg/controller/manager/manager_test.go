@@ -164,6 +164,22 @@ func TestMissingKind(t *testing.T) {
 	}
 }
 
+// A status that the API server takes, but Go's types do not, keeps nothing else from being read.
+func TestOddStatus(t *testing.T) {
+	t.Parallel()
+	s := apiserver.Start(t, apiserver.Options{})
+	s.Apply(t, cluster+"\n---\n"+manifest("NamespacedKeyManagementProvider", "team", "kmp", "x")+
+		"\nstatus: {issuccess: true, lastfetchedtime: 2026-01-01t00:00:00z}")
+	r := startReplica(t, s, nil)
+	r.loaded(t)
+	if got := r.parts(""); got != "store verifier policy" {
+		t.Errorf("loaded: %s", got)
+	}
+	s.Wait(t, "its status", func() bool {
+		return condition(statusOf(t, s, "NamespacedKeyManagementProvider", "team", "kmp"), conditionReady).Status == "True"
+	})
+}
+
 // One replica writes; when it ends, another one does.
 func TestReplicas(t *testing.T) {
 	t.Parallel()

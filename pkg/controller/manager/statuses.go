@@ -3,12 +3,10 @@ package manager
 import (
 	"context"
 	"log/slog"
-
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/ratify-project/ratify/api/v1beta1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -91,8 +89,7 @@ func (s *statuses) run(ctx context.Context) {
 func (s *statuses) write(ctx context.Context, o, last outcome) error {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	object := &unstructured.Unstructured{}
-	object.SetGroupVersionKind(v1beta1.GroupVersion.WithKind(o.id.ResourceKind()))
+	object := newObject(o.id.ResourceKind())
 	if err := s.client.Get(ctx, types.NamespacedName{Namespace: o.id.Namespace, Name: o.id.Name}, object); err != nil {
 		return client.IgnoreNotFound(err)
 	}
