@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -130,16 +131,31 @@ func (p *probe) try(ctx context.Context, image string) (admitted bool, why strin
 	return response.StatusCode == http.StatusCreated, response.Status + ": " + string(answer)
 }
 
-// stop ends the probe. It is an error if the bad image was ever admitted, or if the good one was not for longer than a time.
+// afterwards is how many attempts a probe goes on for: for some seconds, in which nothing may come late.
+const afterwards = 15
+
+// stop ends the probe, a few attempts later. It is an error if the bad image was ever admitted, or if the good one was not for longer than a time.
 func (p *probe) stop(atMost time.Duration) error {
+	made := func() int {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.attempts
+	}
+	enough := made() + afterwards
+	slow := eventually(context.Background(), time.Minute, func(context.Context) error {
+		if made() < enough {
+			return errors.New("attempts do not come to an end")
+		}
+		return nil
+	})
 	p.cancel()
 	p.running.Wait()
 	p.client.CloseIdleConnections()
 	switch {
+	case slow != nil:
+		return slow
 	case len(p.slips) > 0:
 		return fmt.Errorf("%s was admitted at %s", p.bad, strings.Join(p.slips, ", "))
-	case p.attempts == 0:
-		return fmt.Errorf("no attempt came to an end")
 	case p.longest > atMost:
 		return fmt.Errorf("%s was not admitted for %.1f s (%d of %d attempts): %s", p.good, p.longest.Seconds(), p.failures, p.attempts, p.lastFailure)
 	}

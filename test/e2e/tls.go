@@ -220,7 +220,7 @@ func (e *environment) ask(ctx context.Context, image string, certificates ...tls
 	return err
 }
 
-// servingCertificate returns the serial number of the certificate that Ratify shows.
+// servingCertificate returns the certificate that Ratify shows. Serial numbers would not tell: they are all 1.
 func (e *environment) servingCertificate(ctx context.Context) (string, error) {
 	config, address, err := e.connection(ctx)
 	if err != nil {
@@ -231,5 +231,5 @@ func (e *environment) servingCertificate(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
+	return string(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw), nil
 }
