@@ -40,11 +40,11 @@ const (
 // cloud is an emulated cloud and what a pod needs to use it.
 type cloud struct {
 	*emulator.Cloud
-	t     *testing.T
+	t     testing.TB
 	clock *testclock.Clock
 }
 
-func startCloud(t *testing.T) *cloud {
+func startCloud(t testing.TB) *cloud {
 	t.Helper()
 	clock := testclock.At(time.Now()) // the clock of TLS cannot be set
 	c, err := emulator.Start(emulator.Options{Now: clock.Now, BearerLifetime: 5 * time.Minute})
