@@ -101,6 +101,12 @@ compat: build ## Compare the verdicts with those of upstream's own binary (build
 bin/upstream-ratify: test/upstream/go.mod
 	go build -C test/upstream -ldflags '-s -w' -o $(CURDIR)/$@ github.com/ratify-project/ratify/cmd/ratify
 
+# BENCH=-quick shows in a minute that all of it runs; -run cold measures one scenario. A target that is missed is no failure: it is on the page.
+.PHONY: bench
+bench: build build-slim ## Measure our binary and upstream's side by side (builds it; needs root) and write docs/benchmarks.md
+	$(MAKE) bin/upstream-ratify
+	@go run ./test/bench $(BENCH)
+
 .PHONY: plugins
 plugins: ## Build upstream's verifier plugins into bin/plugins
 	go build -C test/upstream -ldflags '-s -w' -o $(CURDIR)/bin/plugins/ $(addprefix github.com/ratify-project/ratify/plugins/verifier/, \
