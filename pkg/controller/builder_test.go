@@ -172,6 +172,39 @@ func TestLastOneGoesByTheKeyMaterialOfNow(t *testing.T) {
 	}
 }
 
+// What was deleted is gone, also if another resource has its name before the next Build.
+func TestRecreatedResourceInheritsNothing(t *testing.T) {
+	for name, recreate := range map[string]func(*Resources){
+		"store": func(r *Resources) {
+			r.Stores[0].UID, r.Stores[0].Spec.Parameters = "2", raw(`{"broken": true}`)
+		},
+		"verifier": func(r *Resources) {
+			r.Verifiers[0].UID, r.Verifiers[0].Spec.Parameters = "2", raw(`{"good": 1}`)
+		},
+		"policy": func(r *Resources) {
+			r.Policies[0].UID, r.Policies[0].Spec.Parameters = "2", raw(`{}`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, _ := newBuilder()
+			_, _ = b.Build(t.Context(), cluster())
+			r := cluster()
+			recreate(&r)
+			s, statuses := b.Build(t.Context(), r)
+			if v := outcome(t, s, ""); v.Outcome != verification.Undetermined || len(errorsOf(statuses)) != 1 {
+				t.Errorf("%s %v %v", v.Outcome, v.Err, errorsOf(statuses))
+			}
+		})
+	}
+	b, fetched := newBuilder()
+	_, _ = b.Build(t.Context(), cluster())
+	r := cluster()
+	r.KeyManagementProviders[0].UID = "2"
+	if _, _ = b.Build(t.Context(), r); fetched.Load() != 2 {
+		t.Errorf("the key management provider was read %d times, want 2", fetched.Load())
+	}
+}
+
 func TestOneTenantsMistakeIsItsOwn(t *testing.T) {
 	b, _ := newBuilder()
 	r := cluster()

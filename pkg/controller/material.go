@@ -36,7 +36,7 @@ func (m material) renew(factories config.Factories, resources []resource) materi
 	renewed := make(material, len(resources))
 	for _, r := range resources {
 		last, ok := m[r.Reference()]
-		if !ok || last.err != nil || !reflect.DeepEqual(last.spec, r.spec) {
+		if !ok || last.err != nil || last.uid != r.uid || !reflect.DeepEqual(last.spec, r.spec) {
 			last = &provider{resource: r}
 			last.made, last.err = makeProvider(factories, r)
 		}

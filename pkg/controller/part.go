@@ -6,6 +6,7 @@ import "reflect"
 type parts[T any] map[ID]part[T]
 
 type part[T any] struct {
+	uid  string // of the resource
 	made T
 	// usable says that there is made: of the resource as it is, or was when it could last be read.
 	usable bool
@@ -21,6 +22,9 @@ type part[T any] struct {
 // spec, and nothing may be trusted that is not there any more.
 func (p parts[T]) renew(r resource, reuse bool, make func(s spec, block map[string]any) (made T, mandatory bool, err error)) part[T] {
 	last := p[r.ID]
+	if last.uid != r.uid {
+		last = part[T]{uid: r.uid} // what it was made of is deleted
+	}
 	if reuse && last.usable && last.err == nil && reflect.DeepEqual(last.spec, r.spec) {
 		return last
 	}
@@ -34,7 +38,7 @@ func (p parts[T]) renew(r resource, reuse bool, make func(s spec, block map[stri
 	}
 	made, mandatory, err := makeOf(r.spec)
 	if err == nil {
-		return part[T]{made: made, usable: true, spec: r.spec, known: true, mandatory: mandatory}
+		return part[T]{uid: r.uid, made: made, usable: true, spec: r.spec, known: true, mandatory: mandatory}
 	}
 	last.err = err
 	last.mandatory = last.mandatory || mandatory

@@ -61,6 +61,7 @@ func (id ID) Reference() string {
 // resource is a resource of any kind.
 type resource struct {
 	ID
+	uid  string // tells it from one of the same name that was deleted
 	spec spec
 }
 
@@ -113,57 +114,58 @@ func takeMandatory(id ID, block map[string]any) (bool, error) {
 
 func (r Resources) stores() []resource {
 	var all []resource
-	add := func(namespace, name string, s v1beta1.StoreSpec) {
-		all = append(all, resource{ID{kindStore, namespace, name}, spec{kind: s.Name, version: s.Version, address: s.Address, source: s.Source, parameters: s.Parameters.Raw}})
+	add := func(namespace, name, uid string, s v1beta1.StoreSpec) {
+		all = append(all, resource{ID{kindStore, namespace, name}, uid, spec{kind: s.Name, version: s.Version, address: s.Address,
+			source: s.Source, parameters: s.Parameters.Raw}})
 	}
 	for _, s := range r.Stores {
-		add("", s.Name, s.Spec)
+		add("", s.Name, string(s.UID), s.Spec)
 	}
 	for _, s := range r.NamespacedStores {
-		add(s.Namespace, s.Name, v1beta1.StoreSpec(s.Spec))
+		add(s.Namespace, s.Name, string(s.UID), v1beta1.StoreSpec(s.Spec))
 	}
 	return sorted(all)
 }
 
 func (r Resources) verifiers() []resource {
 	var all []resource
-	add := func(namespace, name string, s v1beta1.VerifierSpec) {
-		all = append(all, resource{ID{kindVerifier, namespace, name}, spec{kind: cmp.Or(s.Type, s.Name), version: s.Version, address: s.Address,
+	add := func(namespace, name, uid string, s v1beta1.VerifierSpec) {
+		all = append(all, resource{ID{kindVerifier, namespace, name}, uid, spec{kind: cmp.Or(s.Type, s.Name), version: s.Version, address: s.Address,
 			artifactTypes: s.ArtifactTypes, source: s.Source, parameters: s.Parameters.Raw}})
 	}
 	for _, v := range r.Verifiers {
-		add("", v.Name, v.Spec)
+		add("", v.Name, string(v.UID), v.Spec)
 	}
 	for _, v := range r.NamespacedVerifiers {
-		add(v.Namespace, v.Name, v1beta1.VerifierSpec(v.Spec))
+		add(v.Namespace, v.Name, string(v.UID), v1beta1.VerifierSpec(v.Spec))
 	}
 	return sorted(all)
 }
 
 func (r Resources) policies() []resource {
 	var all []resource
-	add := func(namespace, name string, s v1beta1.PolicySpec) {
-		all = append(all, resource{ID{kindPolicy, namespace, name}, spec{kind: s.Type, parameters: s.Parameters.Raw}})
+	add := func(namespace, name, uid string, s v1beta1.PolicySpec) {
+		all = append(all, resource{ID{kindPolicy, namespace, name}, uid, spec{kind: s.Type, parameters: s.Parameters.Raw}})
 	}
 	for _, p := range r.Policies {
-		add("", p.Name, p.Spec)
+		add("", p.Name, string(p.UID), p.Spec)
 	}
 	for _, p := range r.NamespacedPolicies {
-		add(p.Namespace, p.Name, v1beta1.PolicySpec(p.Spec))
+		add(p.Namespace, p.Name, string(p.UID), v1beta1.PolicySpec(p.Spec))
 	}
 	return sorted(all)
 }
 
 func (r Resources) keyManagementProviders() []resource {
 	var all []resource
-	add := func(namespace, name string, s v1beta1.KeyManagementProviderSpec) {
-		all = append(all, resource{ID{kindKMP, namespace, name}, spec{kind: s.Type, refreshInterval: s.RefreshInterval, parameters: s.Parameters.Raw}})
+	add := func(namespace, name, uid string, s v1beta1.KeyManagementProviderSpec) {
+		all = append(all, resource{ID{kindKMP, namespace, name}, uid, spec{kind: s.Type, refreshInterval: s.RefreshInterval, parameters: s.Parameters.Raw}})
 	}
 	for _, p := range r.KeyManagementProviders {
-		add("", p.Name, p.Spec)
+		add("", p.Name, string(p.UID), p.Spec)
 	}
 	for _, p := range r.NamespacedKeyManagementProviders {
-		add(p.Namespace, p.Name, v1beta1.KeyManagementProviderSpec(p.Spec))
+		add(p.Namespace, p.Name, string(p.UID), v1beta1.KeyManagementProviderSpec(p.Spec))
 	}
 	return sorted(all)
 }

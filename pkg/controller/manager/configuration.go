@@ -52,11 +52,18 @@ func (c *configuration) Reconcile(ctx context.Context, _ reconcile.Request) (rec
 	if stale := c.stale.Swap(false); !stale && c.built != nil && maps.Equal(found, c.built) {
 		return reconcile.Result{}, nil
 	}
+	loaded := false
+	defer func() {
+		if !loaded { // it panicked, or ended early: whoever comes next must not take the last Snapshot for right
+			c.stale.Store(true)
+		}
+	}()
 	snapshot, statuses := c.builder.Build(ctx, resources)
 	if ctx.Err() != nil {
 		return reconcile.Result{}, nil // what ended early is no configuration
 	}
 	c.load(snapshot)
+	loaded = true
 	c.mu.Lock()
 	c.built, c.statuses = found, statuses
 	c.mu.Unlock()

@@ -146,3 +146,21 @@ func TestReconcileEnds(t *testing.T) {
 		t.Errorf("%d Snapshots: %v", len(*loaded), err)
 	}
 }
+
+// A Snapshot that could not be loaded is made again, also if it was asked for by key material only.
+func TestReconcileFails(t *testing.T) {
+	c, _, loaded := newConfiguration(t, &vault{}, interceptor.Funcs{})
+	c.reconcile(t)
+	load := c.load
+	c.load = func(*verification.Snapshot) { panic("a defect") }
+	c.stale.Store(true)
+	func() {
+		defer func() { _ = recover() }() // as controllers do
+		_, _ = c.Reconcile(t.Context(), reconcile.Request{})
+	}()
+	c.load = load
+	c.reconcile(t)
+	if len(*loaded) != 2 {
+		t.Errorf("%d Snapshots, want 2", len(*loaded))
+	}
+}
