@@ -19,7 +19,7 @@ import (
 const (
 	// checkEvery is when the Secret is looked at although nothing changed. It is short beside renewAhead.
 	checkEvery = time.Hour
-	// retryAfter is when it is looked at again after an error.
+	// retryAfter is when it is looked at again after an error, and not before: an attempt may make keys, and write to what is watched.
 	retryAfter = 5 * time.Second
 	// callTimeout bounds the calls to the API server of one look.
 	callTimeout = 30 * time.Second
@@ -73,16 +73,16 @@ func (k *Keeper) Look() {
 
 // Run keeps the Secret and the Providers right until ctx ends.
 func (k *Keeper) Run(ctx context.Context) {
-	for {
-		again := checkEvery
+	for ctx.Err() == nil {
+		again, look := checkEvery, k.look
 		if err := k.keep(ctx); err != nil && ctx.Err() == nil {
 			k.log.Error("the serving certificate could not be kept", "error", err)
-			again = retryAfter
+			again, look = retryAfter, nil
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-k.look:
+		case <-look:
 		case <-time.After(again):
 		}
 	}
@@ -100,7 +100,8 @@ func (k *Keeper) keep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read secret %s: %w", k.names.Secret(), err)
 	}
-	data, err := renew(secret.Data, k.names.DNSName(), time.Now())
+	now := time.Now()
+	data, err := renew(secret.Data, k.names.DNSName(), now)
 	if err != nil {
 		return err
 	}
@@ -109,6 +110,9 @@ func (k *Keeper) keep(ctx context.Context) error {
 	}
 	// Gatekeeper first: what is in the Secret is shown at once.
 	told := k.tellProviders(ctx, data[authorityKey])
+	if told != nil && accepted(secret.Data, k.names.DNSName(), now) {
+		return fmt.Errorf("the serving certificate stays as it is until Gatekeeper is told: %w", told)
+	}
 	secret.Data = data
 	if err := k.writer.Update(ctx, &secret); err != nil {
 		return errors.Join(told, fmt.Errorf("update secret %s: %w", k.names.Secret(), err))

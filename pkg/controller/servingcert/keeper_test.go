@@ -1,12 +1,16 @@
 package servingcert
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,6 +42,65 @@ func newClient(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) 
 	}
 	scheme.AddKnownTypeWithName(providerKind, &unstructured.Unstructured{})
 	return fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(funcs).WithObjects(objects...).Build()
+}
+
+// While Gatekeeper cannot be told of another authority, what it accepts stays.
+func TestKeepTellsFirst(t *testing.T) {
+	for name, hoursAgo := range map[string]time.Duration{"renewed authority": 0, "its overlap is over": 2} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Now()
+			data := made(t, nil, now.Add(-5*time.Hour))
+			if hoursAgo > 0 {
+				data = made(t, without(data, signingKey), now.Add(-hoursAgo*time.Hour))
+			} else {
+				data = without(data, signingKey)
+			}
+			kept := secret()
+			kept.Data = data
+			fails := true
+			c := newClient(t, interceptor.Funcs{Update: func(ctx context.Context, c client.WithWatch, o client.Object, options ...client.UpdateOption) error {
+				if _, ok := o.(*corev1.Secret); !ok && fails {
+					return errors.New("forbidden")
+				}
+				return c.Update(ctx, o, options...)
+			}}, kept, provider("ratify-provider"))
+			k := NewKeeper(c, c, names, slog.New(slog.DiscardHandler))
+			var is corev1.Secret
+			if err := k.keep(t.Context()); err == nil || !strings.Contains(err.Error(), "forbidden") {
+				t.Errorf("error %v", err)
+			}
+			if _ = c.Get(t.Context(), names.Secret(), &is); !maps.EqualFunc(is.Data, data, bytes.Equal) {
+				t.Error("the Secret changed before Gatekeeper was told")
+			}
+			fails = false
+			if err := k.keep(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if _ = c.Get(t.Context(), names.Secret(), &is); maps.EqualFunc(is.Data, data, bytes.Equal) {
+				t.Error("the Secret did not change after it")
+			}
+		})
+	}
+}
+
+// Errors are paced, whatever asks to look: an attempt may make keys, and write to what is watched.
+func TestRunPacesErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reads := 0
+		var k *Keeper
+		c := newClient(t, interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			reads++
+			k.Look()
+			return errors.New("the API server is away")
+		}})
+		k = NewKeeper(c, c, names, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		k.Run(ctx)
+		if want := int(time.Minute / retryAfter); reads < want-1 || reads > want+1 {
+			t.Errorf("%d attempts in a minute, want %d", reads, want)
+		}
+	})
 }
 
 func TestKeep(t *testing.T) {

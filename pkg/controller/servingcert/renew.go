@@ -103,12 +103,17 @@ func mayStay(data map[string][]byte, authority *x509.Certificate, dnsName string
 	if now.After(authority.NotBefore.Add(backdated + overlap)) {
 		return false
 	}
+	return accepted(data, dnsName, now.Add(2*overlap))
+}
+
+// accepted tells whether clients that know the authorities in data accept the server certificate in it.
+func accepted(data map[string][]byte, dnsName string, now time.Time) bool {
 	pair, err := tls.X509KeyPair(data[certKey], data[keyKey])
 	if err != nil {
 		return false
 	}
 	authorities := x509.NewCertPool()
 	authorities.AppendCertsFromPEM(data[authorityKey])
-	_, err = pair.Leaf.Verify(x509.VerifyOptions{DNSName: dnsName, Roots: authorities, KeyUsages: serverAuth, CurrentTime: now.Add(2 * overlap)})
+	_, err = pair.Leaf.Verify(x509.VerifyOptions{DNSName: dnsName, Roots: authorities, KeyUsages: serverAuth, CurrentTime: now})
 	return err == nil
 }
