@@ -39,7 +39,7 @@ func drawLines(s sweep, of series, rows []row) string {
 	fmt.Fprintf(&svg, `<rect x="%d" y="32" width="12" height="10" fill="%s"/><text x="%d" y="41">ours (dashed: the model)</text>`+"\n", linesLeft+90, oursColour, linesLeft+107)
 	for i := range 5 {
 		value := top * float64(i) / 4
-		fmt.Fprintf(&svg, `<line x1="%d" x2="%d" y1="%.1f" y2="%[3].1f" stroke="#e5e5e5"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n",
+		fmt.Fprintf(&svg, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1[3]f" stroke="#e5e5e5"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n",
 			linesLeft, linesWidth-linesRight, y(value), linesLeft-6, y(value)+4, number(value))
 	}
 	for _, point := range s.points {
@@ -58,7 +58,7 @@ func drawLines(s sweep, of series, rows []row) string {
 		theirs = append(theirs, r.upstream.median())
 		for _, side := range []figures{r.upstream, r.ours} {
 			low, high := side.spread()
-			fmt.Fprintf(&svg, `<line x1="%.1f" x2="%[1].1f" y1="%.1f" y2="%.1f" stroke="black"/>`+"\n", x(s.points[i]), y(low), y(high))
+			fmt.Fprintf(&svg, `<line x1="%.1f" x2="%.1[1]f" y1="%.1f" y2="%.1f" stroke="black"/>`+"\n", x(s.points[i]), y(low), y(high))
 		}
 	}
 	draw(theirs, `stroke="`+upstreamColour+`" stroke-width="2"`)

@@ -42,8 +42,8 @@ the time that the scenario names. Images have one Notation signature (JWS, ECDSA
 Registry name, unless said. Both servers have verified one image before, so that they have the cloud's credentials, unless said.
 
 A round asks each server, and who is first takes turns. A figure is the median of %d rounds, with the quartiles in parentheses; a ratio is how many times better
-ours is. The cloud, the clients and the servers share the cores, so that small latencies are those of a busy machine.
-`, p.started.UTC().Format("2 January 2006"), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), p.rounds())
+ours is. The cloud, the clients and the servers share the cores%s: small latencies and high percentiles are those of a busy machine, on both sides.
+`, p.started.UTC().Format("2 January 2006"), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), p.rounds(), load())
 	if p.quick {
 		text.WriteString("\n**This was a quick run, which shows that everything runs, and no more.**\n")
 	}
@@ -93,6 +93,16 @@ ours is. The cloud, the clients and the servers share the cores, so that small l
 		}
 	}
 	return text.String()
+}
+
+// load tells how busy the machine is; nothing where that is not known.
+func load() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
+	}
+	minute, _, _ := strings.Cut(string(text), " ")
+	return ", and the load average was " + minute + " at the end"
 }
 
 // growth is the table of a sweep.
