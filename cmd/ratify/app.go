@@ -82,7 +82,7 @@ func (a *app) build(ctx context.Context, c *config.Config) error {
 	return err
 }
 
-// use needs a.mu.
+// use makes a Snapshot the engine's. It must not be called twice at the same time: a.mu, or the one controller of the cluster's resources, sees to it.
 func (a *app) use(snapshot *verification.Snapshot) {
 	before := a.engine.Ready()
 	a.engine.Load(snapshot)

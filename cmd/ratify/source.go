@@ -62,6 +62,7 @@ func newClusterSource(app *app, o serveOptions, c *config.Config) (source, error
 	if err != nil {
 		return source{}, fmt.Errorf("the name of this replica: %w", err)
 	}
+	keepCertificate := featureflag.CertRotation.Enabled && o.certDir != ""
 	m, err := manager.New(manager.Options{
 		API: api,
 		Builder: &controller.Builder{
@@ -77,7 +78,7 @@ func newClusterSource(app *app, o serveOptions, c *config.Config) (source, error
 			Service:   cmp.Or(os.Getenv("RATIFY_NAME"), "ratify"),
 		},
 		Replica:         cmp.Or(os.Getenv("POD_NAME"), replica) + "_" + uuid.NewString(),
-		KeepCertificate: featureflag.CertRotation.Enabled && o.certDir != "",
+		KeepCertificate: keepCertificate,
 	})
 	if err != nil {
 		return source{}, fmt.Errorf("--enable-crd-manager: %w", err)
@@ -89,7 +90,7 @@ func newClusterSource(app *app, o serveOptions, c *config.Config) (source, error
 		}
 		return app.engine.Ready()
 	}}
-	if featureflag.CertRotation.Enabled && o.certDir != "" {
+	if keepCertificate {
 		s.certificate = m.Certificate.Get
 	}
 	return s, nil
