@@ -116,7 +116,12 @@ func TestAnswers(t *testing.T) {
 		"an error of a strange kind":           {`{"errors": [["KEY", {"code": 7}]]}`, "r.io/a:1 is not admitted"},
 		"an error without a text":              {`{"errors": [["KEY"]]}`, "an error without a text"},
 		"an error besides a success":           {`{"responses": [["KEY", {"isSuccess": true}]], "errors": [["KEY", "but"]]}`, "image r.io/a:1 is not admitted: but"},
-		"an error about something else":        {`{"responses": [["KEY", {"isSuccess": true}]], "errors": [["r.io/b:1", "but"]]}`, "Ratify reports an error about r.io/b:1: but"},
+		"an error about something else":        {`{"responses": [["KEY", {"isSuccess": true}]], "errors": [["r.io/b:1", "but"]]}`, `Ratify reports an error: ["r.io/b:1", "but"]`},
+		"an error about nothing":               {`{"responses": [["KEY", {"isSuccess": true}]], "errors": [[]]}`, "Ratify reports an error: []"},
+		"an error that is a string":            {`{"responses": [["KEY", {"isSuccess": true}]], "errors": ["but"]}`, "Ratify reports an error: but"},
+		"an error that is an object":           {`{"responses": [["KEY", {"isSuccess": true}]], "errors": [{"key": "KEY"}]}`, "Ratify reports an error: {"},
+		"an error that is false":               {`{"responses": [["KEY", {"isSuccess": true}]], "errors": [false]}`, "Ratify reports an error: false"},
+		"a system error that is false":         {`{"responses": [["KEY", {"isSuccess": true}]], "system_error": false}`, "Ratify could not be asked, or not find out: false"},
 		"a system error":                       {`{"responses": [], "errors": [], "system_error": "dial tcp: refused"}`, "image r.io/a:1 is not admitted: Ratify could not be asked, or not find out: dial tcp: refused; Ratify gave no answer about it"},
 		"a system error besides a success":     {`{"responses": [["KEY", {"isSuccess": true}]], "system_error": "half"}`, "Ratify could not be asked, or not find out: half"},
 		"a system error besides a refusal":     {`{"responses": [["KEY", {"isSuccess": false}]], "system_error": "half"}`, "image r.io/a:1 is not admitted: it does not verify"},
@@ -200,6 +205,40 @@ func TestStrangePods(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	})
+}
+
+// A pod that runs has to stay changeable, and deletable, whatever has become of its signatures: else no Job could take its finalizer from its pod.
+func TestUpdates(t *testing.T) {
+	const old = `{"metadata": {"namespace": "shop"}, "spec": {"containers": [{"name": "c", "image": "r.io/a:1"}], "initContainers": [{"name": "i", "image": "r.io/i:1"}]}}`
+	for name, c := range map[string]struct {
+		operation, object, old string
+		want                   []string // images that are asked about
+	}{
+		"nothing changes":         {"UPDATE", old, old, nil},
+		"another image":           {"UPDATE", strings.Replace(old, "r.io/a:1", "r.io/b:1", 1), old, []string{"r.io/b:1"}},
+		"an image of another":     {"UPDATE", strings.Replace(old, "r.io/a:1", "r.io/i:1", 1), old, []string{"r.io/i:1"}},
+		"another container":       {"UPDATE", strings.Replace(old, `"c"`, `"d"`, 1), old, []string{"r.io/a:1"}},
+		"an ephemeral container":  {"UPDATE", strings.Replace(old, `"spec": {`, `"spec": {"ephemeralContainers": [{"name": "e", "image": "r.io/a:1"}], `, 1), old, []string{"r.io/a:1"}},
+		"nothing is known before": {"UPDATE", old, "null", []string{"r.io/a:1", "r.io/i:1"}},
+		"a new pod":               {"CREATE", old, old, []string{"r.io/a:1", "r.io/i:1"}},
+		"an operation of no name": {"", old, old, []string{"r.io/a:1", "r.io/i:1"}},
+		"deleted":                 {"DELETE", old, old, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for file, prefix := range map[string]string{byName: "", byNamespace: "[shop]"} {
+				p := &provider{answer: `{"responses": [], "errors": [], "system_error": "down"}`}
+				got := p.violations(t, file, `{"review": {"operation": "`+c.operation+`", "namespace": "shop", "object": `+c.object+`, "oldObject": `+c.old+`}}`)
+				var want []string
+				for _, image := range c.want {
+					want = append(want, prefix+image)
+				}
+				slices.Sort(p.asked)
+				if !slices.Equal(p.asked, want) || len(got) != len(want) {
+					t.Errorf("%s: asked for %q, want %q; violations %q", file, p.asked, want, got)
+				}
+			}
+		})
+	}
 }
 
 func TestConstraintsMatchTheirTemplates(t *testing.T) {
