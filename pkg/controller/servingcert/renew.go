@@ -18,7 +18,7 @@ import (
 const (
 	certKey      = "tls.crt"
 	keyKey       = "tls.key"
-	authorityKey = "ca.crt" // the current authority, and behind it the one before
+	authorityKey = "ca.crt" // the current authority, and behind it the one before until that has retired
 	signingKey   = "ca.key" // of the current authority
 )
 
@@ -31,6 +31,9 @@ const (
 	backdated = time.Hour
 	// overlap is how long a new authority is known to Gatekeeper before it issues what is shown.
 	overlap = time.Hour
+	// retireAfter is how long the authority before stays known after the last certificate that it issued was replaced: replicas that cannot
+	// reach the API server show that one on. Not longer: a key that was stolen is a reason to have another authority.
+	retireAfter = 24 * time.Hour
 )
 
 // organization is the authority's in Ratify v1.4.
@@ -50,6 +53,8 @@ func renew(data map[string][]byte, dnsName string, now time.Time) (map[string][]
 		}
 		renewed[authorityKey] = append(bytes.Clone(authority.CertPEM), stillValid(data[authorityKey], now)...)
 		renewed[signingKey] = authority.KeyPEM
+	} else if retired(data, dnsName, now) {
+		renewed[authorityKey] = stillValid(data[authorityKey], now)
 	}
 	if !mayStay(renewed, authority.Cert, dnsName, now) {
 		if renewed[certKey], renewed[keyKey], err = issuer.CreateCertPEM(authority, begin, now.Add(certificateTerm)); err != nil {
@@ -81,7 +86,7 @@ func readAuthority(data map[string][]byte, dnsName string, now time.Time) (*rota
 	return &rotator.KeyPairArtifacts{Cert: pair.Leaf, CertPEM: certificate, Key: private, KeyPEM: key}, nil
 }
 
-// stillValid returns the first certificate of a bundle, whose server certificates may still be shown, or nothing if it has expired.
+// stillValid returns the first certificate of a bundle, the current authority, or nothing if it has expired.
 func stillValid(bundle []byte, now time.Time) []byte {
 	block, _ := pem.Decode(bundle)
 	if block == nil {
@@ -92,6 +97,15 @@ func stillValid(bundle []byte, now time.Time) []byte {
 		return nil
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: block.Bytes})
+}
+
+// retired tells whether nothing that the authority before issued is shown any more.
+func retired(data map[string][]byte, dnsName string, now time.Time) bool {
+	if ok, err := rotator.ValidCert(data[authorityKey], data[certKey], data[keyKey], dnsName, &serverAuth, now); !ok || err != nil {
+		return false
+	}
+	pair, err := tls.X509KeyPair(data[certKey], data[keyKey])
+	return err == nil && now.After(pair.Leaf.NotBefore.Add(backdated+retireAfter))
 }
 
 // mayStay tells whether the server certificate of the Secret needs no renewal. One of the authority before stays while Gatekeeper gets to know

@@ -127,6 +127,20 @@ func TestAuthorityChanges(t *testing.T) {
 			t.Errorf("%d authorities are known, want 2", n)
 		}
 	}
+
+	// A day later the one before, whose key may have been stolen, is forgotten.
+	now = now.Add(retireAfter - time.Minute)
+	if renewed, err := renew(data, dnsName, now); err != nil || renewed != nil {
+		t.Errorf("the authority before is forgotten early: %v", err)
+	}
+	now = now.Add(2 * time.Minute)
+	last := made(t, data, now)
+	if n := bytes.Count(last[authorityKey], []byte("BEGIN CERTIFICATE")); n != 1 || !shows(t, last, data, now) || !bytes.Equal(last[certKey], data[certKey]) {
+		t.Errorf("%d authorities are known, want the one whose certificate is shown", n)
+	}
+	if again, err := renew(last, dnsName, now); err != nil || again != nil {
+		t.Errorf("it is not left alone: %v", err)
+	}
 }
 
 // What Ratify v1.4 has in its Secret stays.
