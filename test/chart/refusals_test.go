@@ -37,12 +37,22 @@ func TestRefusals(t *testing.T) {
 		"azurekeyvault: {enabled: true}":                                                               "azurekeyvault.vaultURI is missing",
 		"azurekeyvault: {enabled: true, vaultURI: u}":                                                  "azurekeyvault.tenantId is missing",
 		"azurekeyvault: {enabled: true, vaultURI: u, tenantId: t}":                                     "azureWorkloadIdentity.clientId is missing",
-		"networkPolicy: {egress: {cidrs: [example.com]}}":                                              "at '/networkPolicy/egress/cidrs/0'",
-		acr("{instanceName: a}"):                                                                       "acrInstancesConfig[0] needs instanceName",
-		acr("{instanceId: cri-a}"):                                                                     "acrInstancesConfig[0] needs instanceName",
-		acr("{instanceName: a, instanceId: b}"):                                                        "acrInstancesConfig[0] needs instanceName",
-		acr("{name1: nonsense}"):                                                                       "acrInstancesConfig[0] needs instanceName",
-		acr("{a: cri-a, b: cri-b}"):                                                                    "acrInstancesConfig[0] needs instanceName",
+		"provider: {tls: {cabundle: ZQ==}}":                                                            "provider.tls.cabundle is given alone",
+		"notation: {trustPolicies: [{registryScopes: ['*'], trustedIdentities: []}]}":                  "at '/notation/trustPolicies/0/trustedIdentities': minItems",
+		"notation: {trustPolicies: [{registryScopes: ['*'], level: strict, verificatonLevel: skip}]}":  "notation.trustPolicies[0] says level strict and verificatonLevel skip",
+		"notationCerts: ['']": "at '/notationCerts/0': minLength",
+		"cosignKeys: ['']":    "at '/cosignKeys/0': minLength",
+		// null takes a default away.
+		"featureFlags: null":                                    "missing property 'featureFlags'",
+		"cosign: {tLogVerify: null}":                            "at '/cosign': missing property 'tLogVerify'",
+		"provider: {enableMutation: null}":                      "at '/provider': missing property 'enableMutation'",
+		"provider: {timeout: {validationTimeoutSeconds: null}}": "at '/provider/timeout': missing property 'validationTimeoutSeconds'",
+		"networkPolicy: {egress: {cidrs: [example.com]}}":       "at '/networkPolicy/egress/cidrs/0'",
+		acr("{instanceName: a}"):                                "acrInstancesConfig[0] needs instanceName",
+		acr("{instanceId: cri-a}"):                              "acrInstancesConfig[0] needs instanceName",
+		acr("{instanceName: a, instanceId: b}"):                 "acrInstancesConfig[0] needs instanceName",
+		acr("{name1: nonsense}"):                                "acrInstancesConfig[0] needs instanceName",
+		acr("{a: cri-a, b: cri-b}"):                             "acrInstancesConfig[0] needs instanceName",
 	} {
 		t.Run(values, func(t *testing.T) {
 			_, err := inRatify.render(ours, values)

@@ -9,6 +9,7 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/lint"
 	"helm.sh/helm/v3/pkg/lint/support"
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -207,6 +208,57 @@ func TestRRSAFromOneValue(t *testing.T) {
 	if in(deployment, "spec", "selector", "matchLabels", "pod-identity.alibabacloud.com/injection") != nil {
 		t.Error("the label is in the selector, which cannot change")
 	}
+}
+
+// Labels and annotations that both the values and the chart have are there once: YAML with a key twice is an error to some tools.
+func TestPodMetadata(t *testing.T) {
+	c, err := loader.Load(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests, err := inRatify.manifests(c, `
+podLabels: {pod-identity.alibabacloud.com/injection: "on", app.kubernetes.io/name: mine, a: b}
+podAnnotations: {prometheus.io/scrape: "false", c: d}
+alibabacloud: {rrsa: {roleName: r}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var deployment appsv1.Deployment
+	if err := sigsyaml.UnmarshalStrict([]byte(manifests["ratify/templates/deployment.yaml"]), &deployment); err != nil {
+		t.Fatal(err)
+	}
+	labels, annotations := deployment.Spec.Template.Labels, deployment.Spec.Template.Annotations
+	for key, value := range deployment.Spec.Selector.MatchLabels {
+		if labels[key] != value {
+			t.Errorf("the label %s is %s, the selector wants %s", key, labels[key], value)
+		}
+	}
+	if labels["a"] != "b" || labels["pod-identity.alibabacloud.com/injection"] != "on" || annotations["prometheus.io/scrape"] != "false" || annotations["c"] != "d" {
+		t.Errorf("labels %v, annotations %v", labels, annotations)
+	}
+}
+
+func TestNoReplicas(t *testing.T) {
+	if got := in(mustRender(t, "replicaCount: 0").get(t, "Deployment ratify"), "spec", "replicas"); got != float64(0) {
+		t.Errorf("%v replicas", got)
+	}
+}
+
+// What users take away, or leave empty, may be so.
+func TestNothingOfIt(t *testing.T) {
+	mustRender(t, `
+podLabels: null
+podAnnotations: null
+resources: null
+affinity: null
+tolerations: null
+env: null
+imagePullSecrets: null
+notationCerts: null
+crds: null
+upgradeCRDs: null
+replicaCount: null
+serviceAccount: {annotations: null}`)
 }
 
 func TestSeveralAuthProviders(t *testing.T) {

@@ -91,6 +91,8 @@ seccompProfile:
 given
 {{- else if gt $given 0 -}}
   {{- fail "provider.tls needs all of crt, key, caCert, caKey and cabundle; leave all empty to have certificates made (featureFlags.RATIFY_CERT_ROTATION)" -}}
+{{- else if and $tls.cabundle .Values.featureFlags.RATIFY_CERT_ROTATION -}}
+  {{- fail (printf "provider.tls.cabundle is given alone, and featureFlags.RATIFY_CERT_ROTATION makes a CA besides: set that to false if Secret %s-tls is yours, or else leave provider.tls.cabundle empty" (include "ratify.fullname" .)) -}}
 {{- else if .Values.featureFlags.RATIFY_CERT_ROTATION -}}
 rotated
 {{- else if $tls.cabundle -}}
