@@ -75,8 +75,9 @@ func (b *Builder) Build(ctx context.Context, r Resources) (*verification.Snapsho
 	}), run.statuses
 }
 
-// Refresh reads the key management providers that are due, and tells whether Build is needed as one holds something else than before.
-func (b *Builder) Refresh(ctx context.Context) bool { return b.keyMaterial().readDue(ctx) }
+// Refresh reads the key management providers that are due. It calls changed, maybe at the same time, for each namespace of which one holds
+// something else than before, so that Build is needed: what the cluster does not trust any more must not wait for a tenant's that hangs.
+func (b *Builder) Refresh(ctx context.Context, changed func()) { b.keyMaterial().readDue(ctx, changed) }
 
 // Due returns when Refresh is to be called the next time; zero: not before the next Build.
 func (b *Builder) Due() time.Time { return b.keyMaterial().providers().Due() }

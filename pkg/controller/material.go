@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -78,9 +79,32 @@ func (m material) readNew(ctx context.Context) {
 	m.read(ctx, func(reference string) bool { return m[reference].readAt.Load() == nil })
 }
 
-// readDue reads those that are due, and tells whether any holds something else than before.
-func (m material) readDue(ctx context.Context) bool { return m.read(ctx, m.providers().IsDue) }
+// readDue reads those that are due, and calls changed for each namespace of which one holds something else than before.
+func (m material) readDue(ctx context.Context, changed func()) {
+	all := m.providers()
+	due := make(map[string]map[string]bool) // references by namespaces
+	for reference := range all {
+		if !all.IsDue(reference) {
+			continue
+		}
+		namespace := m[reference].Namespace
+		if due[namespace] == nil {
+			due[namespace] = make(map[string]bool)
+		}
+		due[namespace][reference] = true
+	}
+	var namespaces sync.WaitGroup
+	for _, references := range due {
+		namespaces.Go(func() {
+			if m.read(ctx, func(reference string) bool { return references[reference] }) {
+				changed()
+			}
+		})
+	}
+	namespaces.Wait()
+}
 
+// read reads those that are wanted, and tells whether any holds something else than before.
 func (m material) read(ctx context.Context, wanted func(reference string) bool) bool {
 	var read []*provider
 	changed := m.providers().Read(ctx, func(reference string) bool {

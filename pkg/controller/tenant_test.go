@@ -1,7 +1,10 @@
 package controller
 
 import (
+	"context"
+	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,6 +45,47 @@ func TestHangingKeyMaterialIsItsTenantsOwn(t *testing.T) {
 			if v := outcome(t, s, namespace); v.Outcome != verification.Verified {
 				t.Errorf("namespace %q: %s %v", namespace, v.Outcome, v.Err)
 			}
+		}
+	})
+}
+
+// late is a key management provider that cannot be read the first time.
+type late struct{ vault }
+
+func (l late) GetCertificates(ctx context.Context) (map[keymanagementprovider.KMPMapKey][]*x509.Certificate, keymanagementprovider.KeyManagementProviderStatus, error) {
+	if l.fetched.Load() == 0 {
+		l.fetched.Add(1)
+		return nil, nil, errors.New("not yet")
+	}
+	return l.vault.GetCertificates(ctx)
+}
+
+// What changes in the cluster's key material is told while a tenant's provider hangs.
+func TestRefreshDoesNotWaitForTenants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := newBuilder()
+		b.Factories.KeyManagementProviders["late"] = func(kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error) {
+			return late{vault{fetched: new(atomic.Int64)}}, nil
+		}
+		r := cluster()
+		r.KeyManagementProviders[0].Spec.Type = "late"
+		r.NamespacedKeyManagementProviders = []v1beta1.NamespacedKeyManagementProvider{{
+			ObjectMeta: meta("careless", "kmp"), Spec: v1beta1.NamespacedKeyManagementProviderSpec{Type: "vault", Parameters: raw(`{"value": "hangs"}`)},
+		}}
+		_, _ = b.Build(t.Context(), r)
+		time.Sleep(time.Until(b.Due()) + firstReadTimeout)
+		start, told := time.Now(), 0
+		b.Refresh(t.Context(), func() {
+			told++
+			if took := time.Since(start); took > 0 {
+				t.Errorf("told after %s", took)
+			}
+			if s, _ := b.Build(t.Context(), r); outcome(t, s, "").Outcome != verification.Verified {
+				t.Error("the cluster's images cannot be verified")
+			}
+		})
+		if took := time.Since(start); told != 1 || took == 0 {
+			t.Errorf("told %d times in %s", told, took)
 		}
 	})
 }

@@ -87,13 +87,13 @@ func (c *configuration) refresh(ctx context.Context) error {
 			continue
 		case <-due:
 		}
-		if c.builder.Refresh(ctx) {
+		c.builder.Refresh(ctx, func() {
 			c.stale.Store(true)
 			select {
 			case c.again <- ctrlevent.GenericEvent{}:
 			default: // it is asked for already
 			}
-		}
+		})
 		c.tell()
 	}
 }
