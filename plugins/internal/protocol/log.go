@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/sirupsen/logrus"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 )
 
 // logTo sends the warnings and errors of this process to w, in the form that Ratify takes for a plugin's log. All else would be told for each
@@ -26,7 +28,8 @@ func logTo(w io.Writer) {
 	logrus.SetFormatter(&logrus.TextFormatter{DisableTimestamp: true, DisableColors: true})
 }
 
-// lines writes "WARN: …" where loggers write "level=WARN …", and no braces, lest Ratify take a line for a part of the reply.
+// lines writes "WARN: …" where loggers write "level=WARN …", no braces, lest Ratify take a line for a part of the reply, and no long lines,
+// which would end its reading.
 type lines struct{ to io.Writer }
 
 var withoutBraces = strings.NewReplacer("{", "(", "}", ")")
@@ -38,7 +41,7 @@ func (l lines) Write(p []byte) (int, error) {
 		level, text, _ := strings.Cut(rest, " ")
 		line = level + ": " + text
 	}
-	if _, err := withoutBraces.WriteString(l.to, line); err != nil {
+	if _, err := withoutBraces.WriteString(l.to, printable.Line(strings.TrimSuffix(line, "\n"))+"\n"); err != nil {
 		return 0, err
 	}
 	return len(p), nil

@@ -8,9 +8,11 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf8"
 
 	"github.com/ratify-project/ratify/pkg/common/plugin"
 	"github.com/ratify-project/ratify/pkg/referrerstore/types"
@@ -157,6 +159,28 @@ func TestLog(t *testing.T) {
 	const want = `WARN: msg="(\"isSuccess\":true)" error="two\nlines"` + "\n" + `warning: msg="()"` + "\n" + "()\n"
 	if stderr.String() != want {
 		t.Errorf("the log is %q, want %q", &stderr, want)
+	}
+}
+
+// A line of log that Ratify's scanner could not read would take the reply behind it along.
+func TestLongLog(t *testing.T) {
+	setCall(t)
+	var stdout, stderr bytes.Buffer
+	spoken.run(func(ctx context.Context, call Call) ([]byte, error) {
+		slog.Warn("é" + strings.Repeat("é", maxLine))
+		return echo(ctx, call)
+	}, strings.NewReader("{}"), &stdout, &stderr)
+	dir := t.TempDir()
+	if err := errors.Join(os.WriteFile(dir+"/stdout", stdout.Bytes(), 0o600), os.WriteFile(dir+"/stderr", stderr.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	executor := plugin.DefaultExecutor{}
+	out, err := executor.ExecutePlugin(t.Context(), writeScript(t, "cat '"+dir+"/stderr' >&2; cat '"+dir+"/stdout'"), nil, nil, os.Environ())
+	if err != nil || !bytes.Equal(append(out, '\n'), stdout.Bytes()) {
+		t.Errorf("Ratify reads %q of %q, %v", out, &stdout, err)
+	}
+	if text := stderr.String(); !strings.HasPrefix(text, "WARN: msg=") || !strings.HasSuffix(text, "é…\n") || !utf8.ValidString(text) {
+		t.Errorf("the log is %.40q", text)
 	}
 }
 
