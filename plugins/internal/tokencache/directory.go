@@ -2,6 +2,7 @@ package tokencache
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -21,9 +22,9 @@ const (
 	maxEntries = 256
 	// entrySuffix and temporarySuffix end the names of whole files, and of files that are being written.
 	entrySuffix, temporarySuffix = ".json", ".tmp"
-	// lockWait is how long a run waits for another that fetches the same, as long as that takes at most: a call to STS, and one for the password. It
-	// then fetches for itself.
-	lockWait = 10 * time.Second
+	// lockWait is how long a run waits for another that fetches the same, far longer than a call to STS and one for the password take. It then
+	// fetches for itself, for which the rest of the 2.9 s must do that Ratify v1.4 gives a verification.
+	lockWait = 2 * time.Second
 	// lockPause is the time between two tries of a lock. The kernel offers no waiting that a context could end.
 	lockPause = 10 * time.Millisecond
 )
@@ -96,8 +97,7 @@ func (d *Directory) write(name string, content []byte) error {
 	if err := d.makeRoom(); err != nil {
 		return err
 	}
-	temporary := fmt.Sprintf("%s.%d%s", name, os.Getpid(), temporarySuffix)
-	_ = d.root.Remove(temporary) // of a run that was killed, and had this number
+	temporary := rand.Text() + temporarySuffix // numbers of processes are not unique where containers share a directory
 	file, err := d.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

@@ -29,5 +29,6 @@ func (d *Directory) lock(ctx context.Context, name string) (unlock func()) {
 	return unlock
 }
 
-// lockName spreads the entries, whose names are of hexadecimal digits, over the locks.
-func lockName(name string) string { return "lock-" + name[:1] }
+// lockName spreads the entries, whose names are of hexadecimal digits, over the locks, of which there are 256: a registry whose password takes
+// long hardly keeps another one waiting.
+func lockName(name string) string { return "lock-" + name[:2] }

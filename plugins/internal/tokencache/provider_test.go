@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
@@ -193,15 +194,27 @@ func TestConcurrentRuns(t *testing.T) {
 	}
 }
 
-// A run whose time is up, or that waited for long enough, goes on without the lock.
+// A run that waited for long enough goes on without the lock, in the time that Ratify gives it; so does one whose time is up.
 func TestLockThatIsHeld(t *testing.T) {
 	w := newWorld(t)
 	p := w.run(t, "me")
 	name, _ := p.names(artifact)
 	defer open(t, w.path).lock(t.Context(), name)()
-	ctx, cancel := context.WithCancel(t.Context())
+	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := p.Provide(ctx, artifact); err != nil || w.issuer.asked.Load() != 1 {
+	if _, err := p.Provide(ended, artifact); err != nil || w.issuer.asked.Load() != 1 {
 		t.Errorf("Provide() = %v", err)
 	}
+	w.pass(time.Hour) // so that nothing usable is kept
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), ratifyTimeout)
+		defer cancel()
+		_, err := p.Provide(ctx, artifact)
+		if left, _ := ctx.Deadline(); err != nil || ctx.Err() != nil || time.Until(left) < ratifyTimeout/4 {
+			t.Errorf("Provide() = %v, and %v are left", err, time.Until(left))
+		}
+	})
 }
+
+// ratifyTimeout is how long Ratify v1.4 gives a verification.
+const ratifyTimeout = 2900 * time.Millisecond
