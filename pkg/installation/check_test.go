@@ -125,6 +125,30 @@ func TestQuestion(t *testing.T) {
 	}
 }
 
+// withConditions is the status of a version that is in use, of key material that is degraded if a message says so.
+func withConditions(generation int64, degraded string) map[string]any {
+	conditions := []any{map[string]any{"type": "Ready", "status": "True", "observedGeneration": generation}}
+	if degraded != "" {
+		conditions = append(conditions, map[string]any{"type": "Degraded", "status": "True", "observedGeneration": generation, "message": degraded})
+	}
+	return map[string]any{"issuccess": true, "conditions": conditions}
+}
+
+// changed is a resource after a change.
+func changed(o client.Object) client.Object {
+	o.SetGeneration(2)
+	return o
+}
+
+func TestDegradedIsTold(t *testing.T) {
+	for message, want := range map[string]string{"since 2026: no route": "since 2026: no route", "": ""} {
+		o := resource("KeyManagementProvider", "k", withConditions(1, message)).(*unstructured.Unstructured)
+		if note, err := status(*o); err != nil || (note == "") != (want == "") || !strings.Contains(note, want) {
+			t.Errorf("%q: note %q, error %v", message, note, err)
+		}
+	}
+}
+
 func TestResources(t *testing.T) {
 	good, bad := map[string]any{"issuccess": true}, map[string]any{"issuccess": false, "error": "value is missing"}
 	all := []client.Object{resource("Store", "s", good), resource("Verifier", "v", good), resource("Policy", "p", good)}
@@ -133,10 +157,12 @@ func TestResources(t *testing.T) {
 		about   string
 		want    string
 	}{
-		"right":        {all, "", ""},
-		"an error":     {append(all, resource("KeyManagementProvider", "k", bad)), "KeyManagementProvider k", "value is missing"},
-		"no status":    {append(all, resource("Verifier", "w", nil)), "Verifier w", "it has no status"},
-		"no verifiers": {[]client.Object{all[0], all[2]}, "Verifier", "there is none"},
+		"right":          {all, "", ""},
+		"an error":       {append(all, resource("KeyManagementProvider", "k", bad)), "KeyManagementProvider k", "value is missing"},
+		"no status":      {append(all, resource("Verifier", "w", nil)), "Verifier w", "it has no status"},
+		"an old version": {append(all, changed(resource("Verifier", "w", withConditions(1, "")))), "Verifier w", "no replica has looked at it since it was changed"},
+		"the version":    {append(all, resource("Verifier", "w", withConditions(1, ""))), "", ""},
+		"no verifiers":   {[]client.Object{all[0], all[2]}, "Verifier", "there is none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scheme := runtime.NewScheme()

@@ -40,8 +40,11 @@ func TestRefusals(t *testing.T) {
 		"provider: {tls: {cabundle: ZQ==}}":                                                            "provider.tls.cabundle is given alone",
 		"notation: {trustPolicies: [{registryScopes: ['*'], trustedIdentities: []}]}":                  "at '/notation/trustPolicies/0/trustedIdentities': minItems",
 		"notation: {trustPolicies: [{registryScopes: ['*'], level: strict, verificatonLevel: skip}]}":  "notation.trustPolicies[0] says level strict and verificatonLevel skip",
-		"notationCerts: ['']": "at '/notationCerts/0': minLength",
-		"cosignKeys: ['']":    "at '/cosignKeys/0': minLength",
+		"notationCerts: ['']":         "at '/notationCerts/0': minLength",
+		"cosignKeys: ['']":            "at '/cosignKeys/0': minLength",
+		"env: [{name: A, value: 1}]":  "at '/env/0/value': got number, want string",
+		"podLabels: {injection: on}":  "at '/podLabels/injection': got boolean, want string",
+		"gatekeeper: {version: null}": "at '/gatekeeper': missing property 'version'",
 		// null takes a default away.
 		"featureFlags: null":                                    "missing property 'featureFlags'",
 		"cosign: {tLogVerify: null}":                            "at '/cosign': missing property 'tLogVerify'",

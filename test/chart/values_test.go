@@ -238,6 +238,14 @@ alibabacloud: {rrsa: {roleName: r}}`)
 	}
 }
 
+// Helm reads numbers as floating-point ones, which templates print as 1e+06.
+func TestLargeNumbers(t *testing.T) {
+	args := container(mustRender(t, "provider: {cache: {cacheSizeMb: 1000000}}").get(t, "Deployment ratify"))["args"].([]any)
+	if !slices.Contains(args, any("--cache-size=1000000")) {
+		t.Errorf("args %q", args)
+	}
+}
+
 func TestNoReplicas(t *testing.T) {
 	if got := in(mustRender(t, "replicaCount: 0").get(t, "Deployment ratify"), "spec", "replicas"); got != float64(0) {
 		t.Errorf("%v replicas", got)
