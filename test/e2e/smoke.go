@@ -49,6 +49,14 @@ func checkInstall(ctx context.Context, e *environment) error {
 		}
 		return nil
 	})
+	e.check(ctx, "helm test", func(ctx context.Context) error {
+		_, err := e.helm(ctx, "test", "ratify", "--namespace", ratifyNamespace, "--timeout=1m")
+		if err != nil {
+			log, _ := e.kubectl(ctx, "logs", "ratify-test-connection", "--namespace", ratifyNamespace)
+			err = fmt.Errorf("%w\n%s", err, log)
+		}
+		return err
+	})
 	if !e.check(ctx, "the library's constraint denies", func(ctx context.Context) error {
 		if err := e.applyLibrary(ctx); err != nil {
 			return err

@@ -88,7 +88,7 @@ func (e *environment) checkDefaultCache(ctx context.Context, signed string) erro
 		for _, host := range demoHosts {
 			e.cloud.Endpoint(host).SetFault(emulator.Fault{Status: http.StatusServiceUnavailable})
 		}
-		during := eventually(ctx, time.Minute, func(ctx context.Context) error { return e.refused(ctx, "default", signed, "not find out") })
+		during := eventually(ctx, time.Minute, func(ctx context.Context) error { return e.refused(ctx, "default", signed, "503 Service Unavailable") })
 		for _, host := range demoHosts {
 			e.cloud.Endpoint(host).SetFault(emulator.Fault{})
 		}
