@@ -94,6 +94,7 @@ func (r release) render(folder string, values ...string) (objects, error) {
 	if err != nil {
 		return nil, err
 	}
+	maps.DeleteFunc(manifests, func(name, _ string) bool { return !strings.HasSuffix(name, ".yaml") })
 	found := make(objects)
 	for _, name := range slices.Sorted(maps.Keys(manifests)) {
 		decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewBufferString(manifests[name]), 4096)
@@ -149,7 +150,6 @@ func (r release) manifests(c *chart.Chart, values ...string) (map[string]string,
 	if err != nil {
 		return nil, err
 	}
-	maps.DeleteFunc(rendered, func(name, _ string) bool { return !strings.HasSuffix(name, ".yaml") })
 	return rendered, nil
 }
 
