@@ -6,17 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"slices"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	pluginsource "github.com/ratify-project/ratify/pkg/common/plugin"
+	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
 	"oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/content"
-	"oras.land/oras-go/v2/registry/remote"
-	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore"
 )
 
 const (
@@ -33,26 +33,24 @@ const (
 func (o Options) download(ctx context.Context, source pluginsource.PluginSource, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
 	defer cancel()
-	repo, err := remote.NewRepository(source.Artifact)
+	// The store knows how to ask a registry in a VPC: oras-go's own client refuses token services whose names lead to private addresses.
+	config := storeconfig.StorePluginConfig{}
+	if source.AuthProvider != nil {
+		config["authProvider"] = map[string]any(source.AuthProvider)
+	}
+	store, err := referrerstore.New(config, "", referrerstore.Options{Transport: o.Transport, UserAgent: o.UserAgent, Log: o.Log,
+		NewAuthProvider: authProviders(o.Transport)})
 	if err != nil {
 		return err
 	}
-	provider, err := authProviders(o.Transport)(source.AuthProvider)
+	defer store.Close()
+	repo, err := store.Repository(source.Artifact)
 	if err != nil {
-		return fmt.Errorf("authProvider: %w", err)
+		return err
 	}
-	login, err := provider.Provide(ctx, source.Artifact)
-	if err != nil {
-		return fmt.Errorf("authProvider: %w", err)
-	}
-	client := &auth.Client{Client: &http.Client{Transport: o.Transport}, Cache: auth.NewCache(), Credential: auth.StaticCredential(
-		repo.Reference.Registry, auth.Credential{Username: login.Username, Password: login.Password, RefreshToken: login.IdentityToken})}
-	client.SetUserAgent(o.UserAgent)
-	repo.Client = client
-
 	_, body, err := oras.FetchBytes(ctx, repo, repo.Reference.ReferenceOrDefault(), oras.FetchBytesOptions{MaxBytes: maxPluginManifest})
 	if err != nil {
-		return err
+		return referrerstore.Explain("reading", repo.Reference, err)
 	}
 	var manifest struct {
 		Layers []ocispec.Descriptor `json:"layers"`
@@ -68,7 +66,10 @@ func (o Options) download(ctx context.Context, source pluginsource.PluginSource,
 	if layers[0].Size > maxPlugin {
 		return fmt.Errorf("the program has %d bytes, and %d are accepted", layers[0].Size, maxPlugin)
 	}
-	return fetchTo(ctx, repo.Blobs(), layers[0], path)
+	if err := fetchTo(ctx, repo.Blobs(), layers[0], path); err != nil {
+		return referrerstore.Explain("reading the program of", repo.Reference, err)
+	}
+	return nil
 }
 
 // fetchTo writes a blob to an executable file.
