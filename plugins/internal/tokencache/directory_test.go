@@ -47,7 +47,10 @@ func TestOpenRefuses(t *testing.T) {
 			t.Cleanup(func() { _ = os.RemoveAll(dir) })
 			return made(t, dir, err)
 		}, "is on a disk"},
-		{"a link to another's", func(t *testing.T, path string) string { return made(t, path, os.Symlink("/sys", path)) }, "has mode 0555"},
+		{"a link to one that others may read", func(t *testing.T, path string) string {
+			open := path + "-open"
+			return made(t, path, errors.Join(os.Mkdir(open, 0o700), os.Chmod(open, 0o755), os.Symlink(open, path)))
+		}, "has mode 0755"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d, err := Open(tt.make(t, memory(t)))
@@ -67,6 +70,32 @@ func made(t *testing.T, path string, err error) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// What runs that were killed left behind makes room, too, and links lead nowhere else.
+func TestLeftovers(t *testing.T) {
+	d := open(t, memory(t))
+	for i := range maxEntries {
+		if err := os.WriteFile(filepath.Join(d.path, fmt.Sprint(i, temporarySuffix)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	outside := d.path + "-outside"
+	if err := errors.Join(os.WriteFile(outside, []byte("x"), 0o600), os.Symlink(outside, filepath.Join(d.path, "link"+entrySuffix))); err != nil {
+		t.Fatal(err)
+	}
+	if content := d.read("link"); content != nil {
+		t.Errorf("a link leads to %q", content)
+	}
+	if err := errors.Join(d.write("link", []byte("y")), d.write("new", []byte("z"))); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := os.ReadFile(outside); string(d.read("link")) != "y" || string(content) != "x" || err != nil {
+		t.Errorf("the file outside has %q, %v", content, err)
+	}
+	if entries, err := os.ReadDir(d.path); err != nil || len(entries) > maxEntries {
+		t.Errorf("%d files are left, %v", len(entries), err)
+	}
 }
 
 // The oldest entries make room, and files that are not the cache's stay.

