@@ -55,7 +55,9 @@ func checkInstall(ctx context.Context, e *environment) error {
 			log, _ := e.kubectl(ctx, "logs", "ratify-test-connection", "--namespace", ratifyNamespace)
 			err = fmt.Errorf("%w\n%s", err, log)
 		}
-		return err
+		// Helm leaves its pod, for the log, and does not count it to the release.
+		_, deleting := e.kubectl(ctx, "delete", "pod", "ratify-test-connection", "--namespace", ratifyNamespace)
+		return errors.Join(err, deleting)
 	})
 	if !e.check(ctx, "the library's constraint denies", func(ctx context.Context) error {
 		if err := e.applyLibrary(ctx); err != nil {
