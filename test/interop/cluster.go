@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ratify-project/ratify/api/v1beta1"
@@ -92,7 +93,9 @@ func (c *cluster) refresh(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if c.builder.Refresh(ctx) {
+	var changed atomic.Bool
+	c.builder.Refresh(ctx, func() { changed.Store(true) })
+	if changed.Load() {
 		c.build(ctx)
 	}
 	return nil

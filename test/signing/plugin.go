@@ -8,12 +8,13 @@ import (
 	"github.com/notaryproject/notation-go/plugin"
 	"github.com/notaryproject/notation-go/registry"
 	"github.com/notaryproject/notation-go/signer"
+	framework "github.com/notaryproject/notation-plugin-framework-go/plugin"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote"
 )
 
 // Plugin is a Notation signing plugin.
-type Plugin struct{ plugin plugin.Plugin }
+type Plugin struct{ plugin framework.Plugin }
 
 // InstallPlugin installs a plugin's executable in a folder of plugins, as `notation plugin install` does.
 func InstallPlugin(ctx context.Context, folder, executable string) (Plugin, error) {
