@@ -43,11 +43,11 @@ func memoryRounds(ctx context.Context, b *bencher) (round, error) {
 	first, more := b.scaled(10_000), b.scaled(2_000)
 	images, err := b.newRepositories(ctx, first+more, 1)
 	return func(ctx context.Context, s *server, _ int) ([]float64, error) {
-		goroutines, err := s.goroutines(ctx)
-		if err != nil {
+		if err := s.askAll(ctx, images[:first]); err != nil {
 			return nil, err
 		}
-		if err := s.askAll(ctx, images[:first]); err != nil {
+		goroutines, err := s.goroutines(ctx)
+		if err != nil {
 			return nil, err
 		}
 		before, err := s.memory("VmRSS")
