@@ -9,9 +9,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"reflect"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/regularfile"
 )
 
 const (
@@ -107,41 +107,21 @@ func parsePublicKey(kind string, der []byte) (crypto.PublicKey, error) {
 
 // ReadCertificates returns the certificates of a file, PEM or DER. Errors name the path.
 func ReadCertificates(path string) ([]*x509.Certificate, error) {
-	certs, err := readCertificates(path)
-	if err != nil {
-		var named *os.PathError
-		if errors.As(err, &named) {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return certs, nil
-}
-
-func readCertificates(path string) ([]*x509.Certificate, error) {
-	info, err := os.Stat(path)
+	data, err := regularfile.Read(path, MaxBytes)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() { // opening a pipe would wait for a writer
-		return nil, fmt.Errorf("not a regular file (%s)", info.Mode().Type())
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) <= MaxBytes && !bytes.Contains(data, []byte("-----")) {
+	if !bytes.Contains(data, []byte("-----")) {
 		if certs, err := x509.ParseCertificates(data); err == nil && len(certs) > 0 {
 			return unique(certs), nil
 		}
-		return nil, fmt.Errorf("neither PEM nor DER certificates: %w", ErrEmpty)
+		return nil, fmt.Errorf("%s: neither PEM nor DER certificates: %w", path, ErrEmpty)
 	}
-	return Certificates(data)
+	certs, err := Certificates(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return certs, nil
 }
 
 func unique(certs []*x509.Certificate) []*x509.Certificate {

@@ -235,12 +235,12 @@ func TestReadCertificates(t *testing.T) {
 	for path, want := range map[string]string{
 		write("text", []byte("hello")):          "neither PEM nor DER",
 		write("nothing", nil):                   "neither PEM nor DER",
-		write("long", make([]byte, MaxBytes+1)): "longer than",
+		write("long", make([]byte, MaxBytes+1)): "larger than",
 		write("broken", []byte(a[:100])):        "PEM block 1",
 		filepath.Join(dir, "missing"):           "no such file",
 		dir:                                     "not a regular file",
 		pipe:                                    "not a regular file",
-		write("longer", make([]byte, 3*MaxBytes)): "longer than",
+		write("longer", make([]byte, 3*MaxBytes)): "larger than",
 	} {
 		certs, err := ReadCertificates(path)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {

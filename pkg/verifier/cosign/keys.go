@@ -11,9 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +22,7 @@ import (
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/pemfile"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/regularfile"
 )
 
 const (
@@ -162,7 +161,7 @@ func readKeyFile(field, path string) ([]namedKey, error) {
 
 // publicKeysIn returns the public keys in a file, PEM. Errors name the path.
 func publicKeysIn(path string) ([]crypto.PublicKey, error) {
-	text, err := readFile(path)
+	text, err := regularfile.Read(path, pemfile.MaxBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -171,23 +170,6 @@ func publicKeysIn(path string) ([]crypto.PublicKey, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return keys, nil
-}
-
-// readFile returns the content of a regular file, of which it reads as much as a PEM text may have.
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() { // opening a pipe would wait for a writer
-		return nil, fmt.Errorf("%s is not a regular file (%s)", path, info.Mode().Type())
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, pemfile.MaxBytes+1))
 }
 
 // namedKeyOf returns a key that verifies as its provider signs: Azure Key Vault with a hash as long as the key, all others with SHA-256.

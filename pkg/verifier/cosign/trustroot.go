@@ -14,6 +14,8 @@ import (
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/expiring"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/pemfile"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/regularfile"
 )
 
 // The environment variables by which cosign takes its trust root from elsewhere.
@@ -79,7 +81,7 @@ func tufOptions() (*tuf.Options, error) {
 	}
 	if rootFile != "" {
 		var err error
-		if o.Root, err = readFile(rootFile); err != nil {
+		if o.Root, err = regularfile.Read(rootFile, pemfile.MaxBytes); err != nil {
 			return nil, fmt.Errorf("the environment variable %s: %w", envTUFRoot, err)
 		}
 	}

@@ -3,38 +3,18 @@ package wholefile
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/regularfile"
 )
 
 // MaxBytes limits what is read. Certificate bundles are the largest files here: that of all public roots has a quarter of it.
 const MaxBytes = 1 << 20
 
 // Read returns the content of a regular file of at most MaxBytes. Errors name the path.
-func Read(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() { // opening a pipe would wait for a writer
-		return nil, fmt.Errorf("%s is not a regular file (%s)", path, info.Mode().Type())
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, MaxBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(content) > MaxBytes {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, MaxBytes)
-	}
-	return content, nil
-}
+func Read(path string) ([]byte, error) { return regularfile.Read(path, MaxBytes) }
 
 // Write puts content in the place of the file at path at once, or leaves that as it is. Errors name the path.
 func Write(path string, content []byte, mode fs.FileMode) error {
