@@ -12,6 +12,7 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/gatekeeper"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
 )
@@ -31,15 +32,7 @@ func TestMain(m *testing.M) {
 // newWorld starts a cloud for a test.
 func newWorld(t *testing.T, o emulator.Options) *scenario.World {
 	t.Helper()
-	cloud, err := emulator.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cloud.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	cloud := emulatortest.Start(t, o)
 	w, err := scenario.New(cloud)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -19,11 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // TestProvide has what is provided accepted by the token service of the registry.
 func TestProvide(t *testing.T) {
 	clearEnv(t)
-	cloud, err := emulator.Start(emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cloud.Close()
+	cloud := emulatortest.Start(t, emulator.Options{})
 	if err := cloud.AddInstance(emulator.Instance{Name: "demo", ID: "cri-demo000000000001"}); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/testclock"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 )
 
 const (
@@ -47,15 +48,7 @@ type cloud struct {
 func startCloud(t testing.TB) *cloud {
 	t.Helper()
 	clock := testclock.At(time.Now()) // the clock of TLS cannot be set
-	c, err := emulator.Start(emulator.Options{Now: clock.Now, BearerLifetime: 5 * time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	c := emulatortest.Start(t, emulator.Options{Now: clock.Now, BearerLifetime: 5 * time.Minute})
 	for _, i := range []emulator.Instance{{Name: "demo", ID: demoID}, {Name: "old", ID: oldID, NoReferrersAPI: true}, {Name: "other", ID: otherID}} {
 		if err := c.AddInstance(i); err != nil {
 			t.Fatal(err)

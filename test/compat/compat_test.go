@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/hosts"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
 )
@@ -31,11 +32,7 @@ func TestSameVerdicts(t *testing.T) {
 	if err := hosts.Usable(t.Context()); err != nil {
 		t.Skip(err)
 	}
-	cloud, err := emulator.Start(emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cloud.Close() })
+	cloud := emulatortest.Start(t, emulator.Options{})
 	w, err := scenario.New(cloud)
 	if err != nil {
 		t.Fatal(err)

@@ -11,15 +11,12 @@ import (
 	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 )
 
 // TestFront reaches a host of the cloud by the name in the greeting alone, as a pod does.
 func TestFront(t *testing.T) {
-	cloud, err := emulator.Start(emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cloud.Close()
+	cloud := emulatortest.Start(t, emulator.Options{})
 	f, err := startFront("127.0.0.1:0", cloud.ProxyURL())
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 )
 
 const (
@@ -31,15 +32,7 @@ const (
 // start starts a cloud with the instance demo.
 func start(t *testing.T, o emulator.Options) *emulator.Cloud {
 	t.Helper()
-	cloud, err := emulator.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cloud.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
+	cloud := emulatortest.Start(t, o)
 	add(t, cloud, emulator.Instance{Name: "demo", ID: demoID})
 	return cloud
 }

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
 )
 
@@ -17,15 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // newEnvironment returns an environment with a script in place of ratify.
 func newEnvironment(t *testing.T, script string) *environment {
 	t.Helper()
-	cloud, err := emulator.Start(emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cloud.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	cloud := emulatortest.Start(t, emulator.Options{})
 	world, err := scenario.New(cloud)
 	if err != nil {
 		t.Fatal(err)

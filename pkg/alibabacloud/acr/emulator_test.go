@@ -13,6 +13,7 @@ import (
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 )
 
 const (
@@ -25,11 +26,7 @@ const (
 func startCloud(t *testing.T, o emulator.Options) *emulator.Cloud {
 	t.Helper()
 	clearEnv(t)
-	cloud, err := emulator.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cloud.Close() })
+	cloud := emulatortest.Start(t, o)
 	if err := cloud.AddInstance(emulator.Instance{Name: "demo", ID: demoID}); err != nil {
 		t.Fatal(err)
 	}

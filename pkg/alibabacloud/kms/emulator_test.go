@@ -23,6 +23,7 @@ import (
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/identity"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 	emulated "github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/kms"
 )
 
@@ -58,8 +59,7 @@ type world struct {
 
 func newWorld(t *testing.T, o emulator.Options) *world {
 	t.Helper()
-	cloud := must(emulator.Start(o))
-	t.Cleanup(func() { _ = cloud.Close() })
+	cloud := emulatortest.Start(t, o)
 	if err := cloud.AddKMSInstance(kst, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/testclock"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
 )
 
@@ -29,11 +30,7 @@ const gateway = "kms.cn-hangzhou.aliyuncs.com"
 func startCloud(t *testing.T) *emulator.Cloud {
 	t.Helper()
 	podWithoutIdentity(t)
-	cloud, err := emulator.Start(emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cloud.Close() })
+	cloud := emulatortest.Start(t, emulator.Options{})
 	for _, variable := range cloud.PodEnv() {
 		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "ALIBABA_CLOUD_") {
 			t.Setenv(name, value)

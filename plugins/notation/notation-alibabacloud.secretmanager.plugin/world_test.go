@@ -28,6 +28,7 @@ import (
 	framework "github.com/notaryproject/notation-plugin-framework-go/plugin"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 	emulated "github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/programs"
 )
@@ -87,15 +88,7 @@ func clearenv(t *testing.T) {
 func startCloud(t *testing.T) *emulator.Cloud {
 	t.Helper()
 	clearenv(t)
-	cloud, err := emulator.Start(emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cloud.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	cloud := emulatortest.Start(t, emulator.Options{})
 	if err := cloud.AddKMSInstance(kstID, ""); err != nil {
 		t.Fatal(err)
 	}

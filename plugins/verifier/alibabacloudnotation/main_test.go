@@ -22,6 +22,7 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/internal/store"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/programs"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
 )
@@ -39,11 +40,7 @@ func TestMain(m *testing.M) { all.Main(m) }
 // newWorld starts a cloud, and makes this process's children pods in it.
 func newWorld(t *testing.T) *scenario.World {
 	t.Helper()
-	cloud, err := emulator.Start(emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cloud.Close() })
+	cloud := emulatortest.Start(t, emulator.Options{})
 	w, err := scenario.New(cloud)
 	if err != nil {
 		t.Fatal(err)

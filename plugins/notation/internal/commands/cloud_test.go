@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/kms"
 )
 
@@ -32,15 +33,7 @@ type world struct {
 // newWorld returns a world whose terminal has a client key, or the environment of a pod.
 func newWorld(t *testing.T, clientKey bool) world {
 	t.Helper()
-	cloud, err := emulator.Start(emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cloud.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	cloud := emulatortest.Start(t, emulator.Options{})
 	if err := cloud.AddKMSInstance(instance, ""); err != nil {
 		t.Fatal(err)
 	}

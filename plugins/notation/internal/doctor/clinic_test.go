@@ -20,6 +20,7 @@ import (
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/certificate"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/programs"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
@@ -61,15 +62,7 @@ type clinic struct {
 
 func newClinic(t *testing.T, o emulator.Options) *clinic {
 	t.Helper()
-	cloud, err := emulator.Start(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cloud.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	cloud := emulatortest.Start(t, o)
 	c := &clinic{cloud: cloud, program: filepath.Join(all.Folder(t), "doctor"), dir: t.TempDir(), key: newKey(t), other: newKey(t)}
 	if err := cloud.AddKMSInstance(instance, ""); err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/settings"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 	emulated "github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/kms"
 )
 
@@ -99,15 +100,7 @@ func (n *notices) take() string {
 
 func newWorld(t *testing.T, w way) *world {
 	t.Helper()
-	cloud, err := emulator.Start(emulator.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cloud.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	cloud := emulatortest.Start(t, emulator.Options{})
 	if err := cloud.AddKMSInstance(kstID, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -123,6 +116,7 @@ func newWorld(t *testing.T, w way) *world {
 	var key []byte
 	var password string
 	if w.host == instance { // making one takes a while
+		var err error
 		if key, password, err = cloud.KMS().AddClientKey(kstID); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,2 @@
+// Package emulatortest starts emulated clouds for tests.
+package emulatortest
