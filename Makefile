@@ -60,6 +60,7 @@ release: ## Build the archives of the Notation plugin into bin/release (VERSION=
 .PHONY: test
 test: ## Run all tests with the race detector
 	CGO_ENABLED=1 go test -race -timeout 10m ./...
+	CGO_ENABLED=1 go test -race -tags slim ./pkg/builtin
 
 .PHONY: lint
 lint: ## Check format, vet, staticcheck and that each go.mod is tidy
@@ -69,6 +70,7 @@ lint: ## Check format, vet, staticcheck and that each go.mod is tidy
 	go mod tidy -C test/upstream -diff
 	go mod tidy -C test/chart -diff
 	go vet ./...
+	go vet -tags slim ./cmd/ratify ./pkg/...
 	go tool staticcheck ./...
 
 .PHONY: manifests

@@ -3,22 +3,12 @@ package controller
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"sync"
-
-	"github.com/open-policy-agent/opa/v1/ast"
 )
 
 // outward are the functions of Rego by which a policy reaches other machines, or reads about this one. A policy is evaluated with the network
 // and the identity of the whole cluster's verification. Schemas may name others by address.
 var outward = []string{"http.send", "net.lookup_ip_addr", "opa.runtime", "json.match_schema", "json.verify_schema"}
-
-var inwardCapabilities = sync.OnceValue(func() *ast.Capabilities {
-	c := ast.CapabilitiesForThisVersion()
-	c.Builtins = slices.DeleteFunc(c.Builtins, func(b *ast.Builtin) bool { return slices.Contains(outward, b.Name) })
-	return c
-})
 
 // checkTenantsPolicy returns an error if the policy of a namespace, whose parameters block has, reads files or calls one of the functions that
 // are outward.
@@ -36,20 +26,6 @@ func checkTenantsPolicy(id ID, block map[string]any) error {
 				return fmt.Errorf("spec.parameters.policy: %w (policies of a namespace cannot call %s)", err, strings.Join(outward, ", "))
 			}
 		}
-	}
-	return nil
-}
-
-// checkRego compiles a policy as Ratify does, but for what it may call.
-func checkRego(policy string) error {
-	const name = "policy.rego"
-	module, err := ast.ParseModuleWithOpts(name, strings.TrimSpace(policy), ast.ParserOptions{RegoVersion: ast.RegoV0, Capabilities: inwardCapabilities()})
-	if err != nil {
-		return err
-	}
-	compiler := ast.NewCompiler().WithDefaultRegoVersion(ast.RegoV0).WithCapabilities(inwardCapabilities())
-	if compiler.Compile(map[string]*ast.Module{name: module}); compiler.Failed() {
-		return compiler.Errors
 	}
 	return nil
 }
