@@ -12,9 +12,9 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/gatekeeper"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario/scenariotest"
 )
 
 // asMain, in the environment, makes the test binary the ratify binary, with the race detector.
@@ -32,13 +32,7 @@ func TestMain(m *testing.M) {
 // newWorld starts a cloud for a test.
 func newWorld(t *testing.T, o emulator.Options) *scenario.World {
 	t.Helper()
-	cloud := emulatortest.Start(t, o)
-	w, err := scenario.New(cloud)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cloud.WriteTokenFile(emulator.TokenOptions{})
-	return w
+	return scenariotest.Start(t, o)
 }
 
 // push pushes an image and returns its reference by digest.

@@ -12,9 +12,9 @@ import (
 	"testing"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/hosts"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario/scenariotest"
 )
 
 // The binaries to compare. `make compat` builds them and sets these.
@@ -32,12 +32,7 @@ func TestSameVerdicts(t *testing.T) {
 	if err := hosts.Usable(t.Context()); err != nil {
 		t.Skip(err)
 	}
-	cloud := emulatortest.Start(t, emulator.Options{})
-	w, err := scenario.New(cloud)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cloud.WriteTokenFile(emulator.TokenOptions{})
+	w := scenariotest.Start(t, emulator.Options{})
 
 	dir := t.TempDir()
 	anchors := filepath.Join(dir, "anchors")
@@ -56,7 +51,7 @@ func TestSameVerdicts(t *testing.T) {
 		delete(verifier, "verificationCertStores")
 		verifier["verificationCerts"] = []any{anchors}
 	}))
-	forwarded, err := hosts.Forward(cloud, filepath.Join(dir, "hosts"), "sts.aliyuncs.com", "cr.cn-hangzhou.aliyuncs.com",
+	forwarded, err := hosts.Forward(w.Cloud, filepath.Join(dir, "hosts"), "sts.aliyuncs.com", "cr.cn-hangzhou.aliyuncs.com",
 		"dockerauth.cn-hangzhou.aliyuncs.com", scenario.Demo.Host, scenario.Legacy.Host)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +77,7 @@ func TestSameVerdicts(t *testing.T) {
 				args := []string{"verify", "-c", config, "-s", registry.Host + "/" + repository + "@" + image.Digest.String()}
 				theirs := forwarded.Command(t.Context(), upstream, args...)
 				mine := exec.CommandContext(t.Context(), ours, args...)
-				mine.Env = append(cloud.PodEnv(), "PATH="+os.Getenv("PATH"))
+				mine.Env = append(w.Cloud.PodEnv(), "PATH="+os.Getenv("PATH"))
 				want, got := verdict(t, theirs, dir), verdict(t, mine, dir)
 				if got != want {
 					t.Errorf("upstream says isSuccess=%t, ours %t", want, got)

@@ -44,12 +44,7 @@ type Config struct {
 
 // check completes c from the environment and with the defaults, and checks it. Errors are *parameter.Error.
 func (c *Config) check() error {
-	if c.Network == "" {
-		c.Network = NetworkPublic
-		if rrsa.FromEnv().VPC {
-			c.Network = NetworkVPC
-		}
-	}
+	c.Network = cmp.Or(c.Network, defaultNetwork())
 	if c.Network != NetworkVPC && c.Network != NetworkPublic {
 		return parameter.Errorf("network", "want %s or %s, got %q", NetworkVPC, NetworkPublic, c.Network)
 	}

@@ -1,6 +1,7 @@
 package kms
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -40,7 +41,7 @@ func NewOpenAPI(cfg Config) (*OpenAPI, error) {
 	system := orDefault(cfg.Transport)
 	o := &OpenAPI{cfg: cfg}
 	if cfg.Region != "" {
-		o.shared = o.gateway(sharedHost(cfg.Region, cfg.Network), system)
+		o.shared = o.gateway(SharedHost(cfg.Region, cfg.Network), system)
 	}
 	if o.main = o.shared; cfg.Endpoint != "" {
 		own := system
@@ -58,12 +59,20 @@ func NewOpenAPI(cfg Config) (*OpenAPI, error) {
 	return o, nil
 }
 
-// sharedHost is one of https://www.alibabacloud.com/help/en/kms/key-management-service/developer-reference/api-kms-2016-01-20-endpoint.
-func sharedHost(region, network string) string {
-	if network == NetworkVPC {
+// SharedHost returns the host of a region's shared gateway. An empty network is the default one of Config.
+// See https://www.alibabacloud.com/help/en/kms/key-management-service/developer-reference/api-kms-2016-01-20-endpoint.
+func SharedHost(region, network string) string {
+	if cmp.Or(network, defaultNetwork()) == NetworkVPC {
 		return "kms-vpc." + region + ".aliyuncs.com"
 	}
 	return "kms." + region + ".aliyuncs.com"
+}
+
+func defaultNetwork() string {
+	if rrsa.FromEnv().VPC {
+		return NetworkVPC
+	}
+	return NetworkPublic
 }
 
 func (o *OpenAPI) gateway(host string, transport *http.Transport) gateway {

@@ -22,9 +22,9 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/internal/store"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/emulatortest"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/programs"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario/scenariotest"
 )
 
 const (
@@ -40,13 +40,8 @@ func TestMain(m *testing.M) { all.Main(m) }
 // newWorld starts a cloud, and makes this process's children pods in it.
 func newWorld(t *testing.T) *scenario.World {
 	t.Helper()
-	cloud := emulatortest.Start(t, emulator.Options{})
-	w, err := scenario.New(cloud)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cloud.WriteTokenFile(emulator.TokenOptions{})
-	for _, variable := range append(cloud.PodEnv(), "ALIBABA_CLOUD_ACR_INSTANCE_ID="+scenario.Demo.ID) {
+	w := scenariotest.Start(t, emulator.Options{})
+	for _, variable := range append(w.Cloud.PodEnv(), "ALIBABA_CLOUD_ACR_INSTANCE_ID="+scenario.Demo.ID) {
 		name, value, _ := strings.Cut(variable, "=")
 		t.Setenv(name, value)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/certificate"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/golden"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
 )
@@ -43,7 +44,7 @@ func TestCreate(t *testing.T) {
 			for id, key := range map[string]crypto.Signer{rsaID: w.rsa, ecAlias: w.ec} {
 				file := filepath.Base(id) + ".crt"
 				text := w.succeed(t, "certificate", "create", "--id", id, "--output", file, "--subject", subject, "--validity", "90d")
-				golden(t, "create_"+filepath.Base(id), same(text))
+				golden.Compare(t, "create_"+filepath.Base(id), same(text))
 				chain, err := certificate.Read(filepath.Join(w.dir, file))
 				if err != nil {
 					t.Fatal(err)
@@ -65,7 +66,7 @@ func TestCreate(t *testing.T) {
 
 func TestCreateDefaults(t *testing.T) {
 	w := newWorld(t, true)
-	golden(t, "create_default", same(w.succeed(t, "certificate", "create", "--id", ecID)))
+	golden.Compare(t, "create_default", same(w.succeed(t, "certificate", "create", "--id", ecID)))
 	before := w.read(t, certificate.FileName)
 	w.refuse(t, "signer.crt exists", "certificate", "create", "--id", ecID)
 	w.refuse(t, "signer.crt exists", "certificate", "create", "--id", ecID, "--plugin-config", "output_cert_dir="+w.dir)
@@ -128,7 +129,7 @@ func TestRequest(t *testing.T) {
 	}
 	for id, key := range map[string]crypto.Signer{rsaID: w.rsa, ecID: w.ec} {
 		text := w.succeed(t, "certificate", "create", "--id", id, "--csr", "--output", id+".csr", "--subject", "C=CN,ST=Zhejiang,O=Example,CN=signer")
-		golden(t, "request_"+id, text)
+		golden.Compare(t, "request_"+id, text)
 		block, rest := pem.Decode(w.read(t, id+".csr"))
 		if block == nil || block.Type != "CERTIFICATE REQUEST" || len(rest) > 0 {
 			t.Fatalf("%s: not one block in PEM", id)
@@ -188,7 +189,7 @@ func TestShow(t *testing.T) {
 		"show_id":      {"signer.crt", "--id", rsaID},
 		"show_chain":   {"chain.pem", "--id", ecAlias},
 	} {
-		golden(t, name, same(w.succeed(t, append([]string{"certificate", "show"}, args...)...)))
+		golden.Compare(t, name, same(w.succeed(t, append([]string{"certificate", "show"}, args...)...)))
 	}
 	if text := w.succeed(t, "certificate", "show", "--secret", "chain", "--id", ecID); !strings.HasPrefix(text, "secret chain version ") ||
 		!strings.Contains(text, "It belongs to key key-ec") {

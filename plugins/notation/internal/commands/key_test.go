@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/certificate"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/golden"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/kms"
 )
 
@@ -81,7 +82,7 @@ func TestKeyImportFiles(t *testing.T) {
 	if code != 0 || stderr != "" {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
-	golden(t, "key_import", stdout)
+	golden.Compare(t, "key_import", stdout)
 	const made = "EncryptedKeyMaterial_base64.txt"
 	first := o.read(t, made)
 	info, err := os.Stat(filepath.Join(o.dir, made))

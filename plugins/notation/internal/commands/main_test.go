@@ -12,6 +12,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/golden"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/programs"
 )
 
@@ -68,27 +69,6 @@ func (o terminal) read(t *testing.T, name string) []byte {
 	return data
 }
 
-// golden compares what a command printed with testdata/name.golden, which UPDATE_GOLDEN=1 writes.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s: the output is not that of %s (UPDATE_GOLDEN=1 replaces it):\n%s\nwant\n%s", name, path, got, want)
-	}
-}
-
 // Each command's help is short, has an example, and fits a terminal.
 func TestHelp(t *testing.T) {
 	o := newTerminal(t)
@@ -105,5 +85,5 @@ func TestHelp(t *testing.T) {
 		}
 		fmt.Fprintf(&help, "$ %s\n%s\n", strings.Join(append(append([]string{Name}, args...), "--help"), " "), stdout)
 	}
-	golden(t, "help", help.String())
+	golden.Compare(t, "help", help.String())
 }

@@ -179,27 +179,6 @@ var changing = map[string]string{
 	`acs:ram::\d+:`:                            "acs:ram::<account>:",
 }
 
-// golden compares a report with testdata/name.golden, which UPDATE_GOLDEN=1 writes.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("the report is not that of %s (UPDATE_GOLDEN=1 replaces it):\n%s\nwant\n%s", path, got, want)
-	}
-}
-
 func (c *clinic) read(t *testing.T, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(c.dir, name))

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/kms"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/settings"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/wholefile"
 )
@@ -187,10 +186,7 @@ func (d *doctor) clock(theirs time.Time) {
 // does.
 func (d *doctor) hosts() []string {
 	s := d.settings
-	shared := "kms." + s.Region + ".aliyuncs.com"
-	if s.Network == kms.NetworkVPC || s.Network == "" && rrsa.FromEnv().VPC {
-		shared = "kms-vpc." + s.Region + ".aliyuncs.com"
-	}
+	shared := kms.SharedHost(s.Region, s.Network)
 	if s.Endpoint == "" {
 		return []string{shared}
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/certificate"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/notation/internal/golden"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/kms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
@@ -57,7 +58,7 @@ func TestWell(t *testing.T) {
 			if code != 0 || strings.Contains(report, secret) {
 				t.Errorf("exit code %d, or the secret of the access key in the report", code)
 			}
-			golden(t, name, report)
+			golden.Compare(t, name, report)
 		})
 	}
 }
@@ -124,7 +125,7 @@ func TestOnlyTheInstance(t *testing.T) {
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	golden(t, "key_version", report)
+	golden.Compare(t, "key_version", report)
 }
 
 // A client key whose end is near is warned of. (That KMS lives years ago here is how it becomes old.)
@@ -135,7 +136,7 @@ func TestClientKeyEndsSoon(t *testing.T) {
 	if code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	golden(t, "client_key_ends_soon", report)
+	golden.Compare(t, "client_key_ends_soon", report)
 }
 
 func TestIll(t *testing.T) {
@@ -200,7 +201,7 @@ func TestIll(t *testing.T) {
 			if code != want {
 				t.Errorf("exit code %d, want %d", code, want)
 			}
-			golden(t, name, report)
+			golden.Compare(t, name, report)
 		})
 	}
 }

@@ -1,0 +1,2 @@
+// Package golden compares what people see with files.
+package golden

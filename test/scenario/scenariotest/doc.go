@@ -1,0 +1,2 @@
+// Package scenariotest starts the world of package scenario for tests.
+package scenariotest
