@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ratify-project/ratify/pkg/common"
 	"github.com/ratify-project/ratify/pkg/executor/types"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
@@ -40,8 +42,8 @@ type run struct {
 // referrer is an artifact that refers to the subject, in the store that has it.
 type referrer struct {
 	store   referrerstore.ReferrerStore
-	subject *ocispecs.SubjectDescriptor
 	desc    ocispecs.ReferenceDescriptor
+	subject *ocispecs.SubjectDescriptor // known once it is examined
 }
 
 func (r *run) verdict(ctx context.Context, subject common.Reference) Verdict {
@@ -73,15 +75,11 @@ func (r *run) verdict(ctx context.Context, subject common.Reference) Verdict {
 
 // inspect finds and verifies the referrers of subject.
 func (r *run) inspect(ctx context.Context, subject common.Reference, depth int) (findings, error) {
-	desc, err := SubjectDescriptor(ctx, r.scope.Stores, subject)
-	if err != nil {
-		return nil, err
-	}
 	artifactTypes, atOnce := r.engine.options.ArtifactTypes, maxReferrers
 	if depth < maxDepth { // nested: all types count, and one at a time, lest each level multiplies what happens at once
 		artifactTypes, atOnce = nil, 1
 	}
-	referrers, err := r.referrers(ctx, subject, desc, artifactTypes)
+	desc, referrers, err := r.resolve(ctx, subject, artifactTypes)
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +89,7 @@ func (r *run) inspect(ctx context.Context, subject common.Reference, depth int) 
 	for i, ref := range referrers {
 		group.Go(func() (err error) {
 			defer recovered(&err)
+			ref.subject = desc
 			found[i] = r.examine(ctx, subject, ref, depth)
 			return nil // examine tells of failures in what it finds
 		})
@@ -101,8 +100,32 @@ func (r *run) inspect(ctx context.Context, subject common.Reference, depth int) 
 	return slices.DeleteFunc(found, func(f finding) bool { return f.report == nil }), nil
 }
 
-// referrers lists what of these types refers to subject in all stores and needs verification, each artifact once.
-func (r *run) referrers(ctx context.Context, subject common.Reference, desc *ocispecs.SubjectDescriptor, artifactTypes []string) ([]referrer, error) {
+// resolve finds the descriptor of subject, a digest, and its referrers at the same time: stores list by the digest. What became of the
+// descriptor is told first: a subject that is not there, or must not be read, is the better explanation of why its referrers are not found.
+func (r *run) resolve(ctx context.Context, subject common.Reference, artifactTypes []string) (*ocispecs.SubjectDescriptor, []referrer, error) {
+	var (
+		referrers []referrer
+		listErr   error
+		list      sync.WaitGroup
+	)
+	listing, stop := context.WithCancel(ctx)
+	defer list.Wait()
+	defer stop()
+	list.Go(func() {
+		defer recovered(&listErr)
+		referrers, listErr = r.referrers(listing, subject, artifactTypes)
+	})
+	desc, err := SubjectDescriptor(ctx, r.scope.Stores, subject)
+	if err != nil {
+		return nil, nil, err
+	}
+	list.Wait()
+	return desc, referrers, listErr
+}
+
+// referrers lists what of these types refers to subject, a digest, in all stores and needs verification, each artifact once.
+func (r *run) referrers(ctx context.Context, subject common.Reference, artifactTypes []string) ([]referrer, error) {
+	desc := &ocispecs.SubjectDescriptor{Descriptor: ocispec.Descriptor{Digest: subject.Digest}}
 	var all []referrer
 	seen := make(map[string]bool)
 	for _, store := range r.scope.Stores {
@@ -119,7 +142,7 @@ func (r *run) referrers(ctx context.Context, subject common.Reference, desc *oci
 				key := found.Digest.String() + " " + found.ArtifactType
 				if !seen[key] && r.scope.Policy.VerifyNeeded(ctx, subject, found) {
 					seen[key] = true
-					all = append(all, referrer{store, desc, found})
+					all = append(all, referrer{store: store, desc: found})
 				}
 			}
 			if token = list.NextToken; token == "" {
