@@ -29,6 +29,7 @@ var kinds = []kind{
 	{ratify, "v1beta1", "NamespacedPolicy", "namespacedpolicies", true},
 	{ratify, "v1beta1", "NamespacedKeyManagementProvider", "namespacedkeymanagementproviders", true},
 	{"externaldata.gatekeeper.sh", "v1beta1", "Provider", "providers", false},
+	{"apps", "v1", "Deployment", "deployments", true},
 	{"coordination.k8s.io", "v1", "Lease", "leases", true},
 	{"", "v1", "Secret", "secrets", true},
 	{"", "v1", "Event", "events", true},

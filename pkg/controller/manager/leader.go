@@ -8,10 +8,14 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/controller/servingcert"
 )
 
 // leaseName is the name of the lease in the namespace of the replicas.
@@ -31,17 +35,20 @@ type leader struct {
 	log  *slog.Logger
 }
 
-// newLock returns the lease for which identity stands.
-func newLock(config *rest.Config, namespace, identity string) (resourcelock.Interface, error) {
+// newLock returns the lease for which identity stands, as a dependent of the Deployment, which has the name of the Service.
+func newLock(config *rest.Config, reader client.Reader, names servingcert.Names, identity string, log *slog.Logger) (resourcelock.Interface, error) {
 	config = rest.CopyConfig(config)
 	config.Timeout = renewDeadline / 2 // a call that hangs leaves time for another one
-	client, err := coordination.NewForConfig(config)
+	leases, err := coordination.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("a client for leases: %w", err)
 	}
 	return &resourcelock.LeaseLock{
-		LeaseMeta:  metav1.ObjectMeta{Namespace: namespace, Name: leaseName},
-		Client:     client,
+		LeaseMeta: metav1.ObjectMeta{Namespace: names.Namespace, Name: leaseName},
+		Client: &ownedLeases{
+			LeaseInterface: leases.Leases(names.Namespace), reader: reader, log: log,
+			deployment: types.NamespacedName{Namespace: names.Namespace, Name: names.Service},
+		},
 		LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
 	}, nil
 }

@@ -47,7 +47,7 @@ type Options struct {
 	Load    func(*verification.Snapshot)
 	Metrics *metrics.Metrics
 	Log     *slog.Logger
-	// Names are those of the server: its namespace, where the lease is, too, and its Service.
+	// Names are those of the server: its namespace, where the lease is, too, and its Service, whose name its Deployment has, too.
 	Names servingcert.Names
 	// Replica is the name of this replica among those that write statuses in turn.
 	Replica string
@@ -104,7 +104,7 @@ func New(o Options) (*Manager, error) {
 	if err := configuration.watch(mgr); err != nil {
 		return nil, err
 	}
-	lock, err := newLock(o.API, o.Names.Namespace, o.Replica)
+	lock, err := newLock(o.API, mgr.GetAPIReader(), o.Names, o.Replica, o.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,12 @@ import (
 	"encoding/base64"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/apiserver"
 )
@@ -215,6 +219,43 @@ func TestReplicas(t *testing.T) {
 		if e.Object["reportingInstance"] != "second" {
 			t.Errorf("an event by %s", e.Object["reportingInstance"])
 		}
+	}
+}
+
+// The lease goes with the Deployment; one of an earlier version that has no owner gets it. Without the Deployment it is as good.
+func TestLeaseOwner(t *testing.T) {
+	const deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: ratify, namespace: ratify-system}}"
+	for name, tt := range map[string]struct {
+		manifest string
+		owned    bool
+	}{
+		"new lease":     {deployment, true},
+		"earlier lease": {deployment + "\n---\n{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: ratify-alibabacloud, namespace: ratify-system}}", true},
+		"no Deployment": {cluster, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := apiserver.Start(t, apiserver.Options{})
+			s.Apply(t, tt.manifest)
+			startReplica(t, s, nil)
+			lease := func() unstructured.Unstructured {
+				for _, l := range s.Objects("Lease") {
+					if _, held := l.Object["spec"].(map[string]any); held {
+						return l
+					}
+				}
+				return unstructured.Unstructured{}
+			}
+			s.Wait(t, "the lease", func() bool { return lease().Object != nil })
+			held := lease()
+			var want []metav1.OwnerReference
+			if tt.owned {
+				want = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "ratify", UID: s.Objects("Deployment")[0].GetUID()}}
+			}
+			if got := held.GetOwnerReferences(); !reflect.DeepEqual(got, want) {
+				t.Errorf("owners %+v, want %+v", got, want)
+			}
+		})
 	}
 }
 

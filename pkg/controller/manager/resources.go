@@ -59,6 +59,7 @@ func kinds() (*runtime.Scheme, meta.RESTMapper, error) {
 	}
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Event"), meta.RESTScopeNamespace)
+	mapper.Add(deploymentKind, meta.RESTScopeNamespace)
 	mapper.Add(servingcert.NewProvider().GroupVersionKind(), meta.RESTScopeRoot)
 	return scheme, mapper, nil
 }
