@@ -40,7 +40,7 @@ var rules = []rule{
 	{"pkg/builtin", []string{"internal/", "pkg/"}, nil},
 	{"plugins/notation", []string{"internal/", "pkg/alibabacloud/"}, []string{"github.com/ratify-project/", "k8s.io/", "sigs.k8s.io/"}},
 	{"plugins/publish", nil, []string{"github.com/ratify-project/", "k8s.io/", "sigs.k8s.io/"}},
-	{"plugins/internal/", []string{"internal/", "pkg/authprovider", "pkg/referrerstore"}, []string{"sigs.k8s.io/", "oras.land/"}},
+	{"plugins/internal/", []string{"internal/", "pkg/alibabacloud/rrsa", "pkg/authprovider", "pkg/referrerstore"}, []string{"sigs.k8s.io/", "oras.land/"}},
 	{"plugins/referrerstore/", []string{"internal/", "plugins/internal/", "pkg/referrerstore"}, []string{"k8s.io/", "sigs.k8s.io/"}},
 	{"plugins/verifier/", []string{"internal/", "plugins/internal/", "pkg/referrerstore", "pkg/keymanagementprovider/", "pkg/verifier/notation"},
 		[]string{"k8s.io/", "sigs.k8s.io/"}},

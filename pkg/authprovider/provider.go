@@ -13,6 +13,7 @@ import (
 	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/acr"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
 )
 
 // Name is the provider's name in configurations.
@@ -24,6 +25,7 @@ type Options struct {
 	Now       func() time.Time                 // default time.Now
 	Log       *slog.Logger                     // default slog.Default()
 	OnRequest func(service string, status int) // told of each request to "sts" and "cr"; status 0 is one without an answer
+	Sessions  func(*rrsa.Provider) rrsa.Source // if set, makes what hands out RRSA's sessions in the place of the Provider
 }
 
 // Provider is the auth provider of ACR instances. Make one with New. It is safe for concurrent use.

@@ -31,6 +31,7 @@ type Options struct {
 	Now       func() time.Time                 // default time.Now
 	Log       *slog.Logger                     // default slog.Default()
 	OnRequest func(service string, status int) // told of each request to "sts" and "cr", for metrics; status 0 is one without an answer
+	Sessions  func(*rrsa.Provider) rrsa.Source // if set, makes what hands out RRSA's sessions in the place of the Provider
 }
 
 // Client hands out the tokens of instances. Make one with New. It is safe for concurrent use.

@@ -14,7 +14,7 @@ func (c *Config) identity(o Options) (rrsa.Source, error) {
 		Credential: c.Credential,
 		RoleARN:    c.RoleARN, OIDCProviderARN: c.OIDCProviderARN, OIDCTokenFile: c.OIDCTokenFile, RoleSessionName: c.RoleSessionName,
 		STSEndpoint: c.STSEndpoint, Region: c.Region, VPC: c.Network == NetworkVPC,
-		Timeout: c.Timeout, Transport: o.Transport, Now: o.Now, Log: o.Log, OnRequest: o.OnRequest,
+		Timeout: c.Timeout, Transport: o.Transport, Now: o.Now, Log: o.Log, OnRequest: o.OnRequest, Sessions: o.Sessions,
 	})
 	if errors.Is(err, rrsa.ErrNoIdentity) {
 		o.Log.Warn("images of ACR instances cannot be pulled", "error", err)

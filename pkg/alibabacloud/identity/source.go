@@ -32,6 +32,7 @@ type Config struct {
 	Now       func() time.Time
 	Log       *slog.Logger                     // default slog.Default()
 	OnRequest func(service string, status int) // told of each request to STS
+	Sessions  func(*rrsa.Provider) rrsa.Source // if set, makes what hands out RRSA's sessions in the place of the Provider
 }
 
 // New returns the source of credentials. It asks nobody yet. The error wraps rrsa.ErrNoIdentity if there is neither a Credential nor an RRSA
@@ -65,6 +66,9 @@ func New(c Config) (rrsa.Source, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if c.Sessions != nil {
+		return c.Sessions(source), nil
 	}
 	return source, nil
 }

@@ -88,6 +88,25 @@ func TestCredentialCheck(t *testing.T) {
 	}
 }
 
+// Sessions stands in for RRSA's Provider, and for no other credential.
+func TestSessions(t *testing.T) {
+	setEnv(t, podEnv)
+	instead := Nobody(errors.New("instead"))
+	sessions := func(p *rrsa.Provider) rrsa.Source {
+		if p.Endpoint() != "sts.example.com" {
+			t.Errorf("the Provider asks %s", p.Endpoint())
+		}
+		return instead
+	}
+	if source, err := New(Config{STSEndpoint: "sts.example.com", Sessions: sessions}); err != nil || source != instead {
+		t.Errorf("New() = %v, %v", source, err)
+	}
+	key := &Credential{Type: "access_key", AccessKeyID: "id", AccessKeySecret: "hush"}
+	if source, err := New(Config{Credential: key, Sessions: sessions}); err != nil || source == instead {
+		t.Errorf("New(access key) = %v, %v", source, err)
+	}
+}
+
 func TestNobody(t *testing.T) {
 	why := errors.New("why")
 	source := Nobody(why)

@@ -107,7 +107,7 @@ func (a *answer) credential(now time.Time) (Credential, error) {
 		expires = last
 	}
 	return Credential{AccessKeyID: a.Credentials.AccessKeyID, AccessKeySecret: a.Credentials.AccessKeySecret,
-		SecurityToken: a.Credentials.SecurityToken, Expires: expires, provider: "oidc_role_arn"}, nil
+		SecurityToken: a.Credentials.SecurityToken, Expires: expires, Provider: "oidc_role_arn"}, nil
 }
 
 // error describes a request that got no complete answer.

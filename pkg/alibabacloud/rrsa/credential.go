@@ -28,7 +28,7 @@ type Credential struct {
 	SecurityToken   string    // empty for an access key
 	Expires         time.Time // zero if unknown or never
 
-	provider string // what the SDK reports in header x-acs-credentials-provider
+	Provider string // the credential type, which the SDK reports in header x-acs-credentials-provider
 }
 
 // String returns the access key ID, which is no secret.
@@ -55,7 +55,7 @@ func (f fixed) GetCredential() (*credentials.CredentialModel, error) {
 		AccessKeyId:     tea.String(f.c.AccessKeyID),
 		AccessKeySecret: tea.String(f.c.AccessKeySecret),
 		Type:            f.GetType(),
-		ProviderName:    tea.String(f.c.provider),
+		ProviderName:    tea.String(f.c.Provider),
 	}
 	if f.c.SecurityToken != "" {
 		m.SecurityToken = tea.String(f.c.SecurityToken)

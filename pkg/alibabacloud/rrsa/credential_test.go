@@ -20,8 +20,8 @@ func TestCredentialHidesSecrets(t *testing.T) {
 
 func TestOpenAPI(t *testing.T) {
 	for want, c := range map[string]Credential{
-		"sts":        {AccessKeyID: "id", AccessKeySecret: "secret", SecurityToken: "token", provider: "p"},
-		"access_key": {AccessKeyID: "id", AccessKeySecret: "secret", provider: "p"},
+		"sts":        {AccessKeyID: "id", AccessKeySecret: "secret", SecurityToken: "token", Provider: "p"},
+		"access_key": {AccessKeyID: "id", AccessKeySecret: "secret", Provider: "p"},
 	} {
 		o := c.OpenAPI()
 		m, err := o.GetCredential()

@@ -74,7 +74,7 @@ func (s *SDK) ask(ctx context.Context) (Credential, error) {
 		return Credential{}, withoutBody(err)
 	}
 	c := Credential{AccessKeyID: tea.StringValue(m.AccessKeyId), AccessKeySecret: tea.StringValue(m.AccessKeySecret),
-		SecurityToken: tea.StringValue(m.SecurityToken), provider: tea.StringValue(m.ProviderName)}
+		SecurityToken: tea.StringValue(m.SecurityToken), Provider: tea.StringValue(m.ProviderName)}
 	if c.AccessKeyID == "" || c.AccessKeySecret == "" {
 		return Credential{}, errors.New("it brought no access key")
 	}

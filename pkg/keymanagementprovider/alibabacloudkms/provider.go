@@ -38,6 +38,7 @@ type Options struct {
 	Now       func() time.Time                 // default time.Now
 	Log       *slog.Logger                     // default slog.Default()
 	OnRequest func(service string, status int) // told of each request to "sts" and "kms"; status 0 is one without an answer
+	Sessions  func(*rrsa.Provider) rrsa.Source // if set, makes what hands out RRSA's sessions in the place of the Provider
 }
 
 // Provider reads certificates and keys, and keeps what it read last. Make one with New. It is safe for concurrent use.
@@ -90,7 +91,7 @@ func newClient(p parameters, o Options) (*kms.OpenAPI, error) {
 		Credential: p.credential,
 		RoleARN:    p.RoleARN, OIDCProviderARN: p.OIDCProviderARN, OIDCTokenFile: p.OIDCTokenFile, RoleSessionName: p.RoleSessionName,
 		STSEndpoint: p.STSEndpoint, Region: p.Region, VPC: p.Network == kms.NetworkVPC || p.Network == "" && rrsa.FromEnv().VPC,
-		Timeout: p.timeout, Now: o.Now, Log: o.Log, OnRequest: o.OnRequest,
+		Timeout: p.timeout, Now: o.Now, Log: o.Log, OnRequest: o.OnRequest, Sessions: o.Sessions,
 	}
 	if o.Transport != nil { // a nil pointer would not be a nil interface
 		whose.Transport = o.Transport

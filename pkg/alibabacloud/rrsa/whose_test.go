@@ -1,0 +1,82 @@
+package rrsa
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+)
+
+// jwt returns a token with claims, which nobody signed.
+func jwt(claims string) string {
+	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
+}
+
+// Sessions are whose the token is: a renewed one is of the same, and any other role, service account or endpoint is another.
+func TestWhose(t *testing.T) {
+	const good = `"iss":"https://issuer","sub":"system:serviceaccount:ratify:ratify-admin","aud":["sts.aliyuncs.com"]`
+	whose := func(t *testing.T, claims string, edit func(*Config)) string {
+		t.Helper()
+		p := newProvider(t, nil, edit)
+		p.cfg.Endpoint = "sts.aliyuncs.com" // which is another one for each test server
+		if edit != nil {
+			edit(&p.cfg)
+		}
+		writeFile(t, p.cfg.TokenFile, jwt("{"+claims+"}")+"\n")
+		got, err := p.Whose()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	first := whose(t, good+`,"exp":1,"jti":"a"`, nil)
+	if renewed := whose(t, good+`,"exp":2,"jti":"b"`, nil); renewed != first {
+		t.Errorf("a renewed token is of %s, the first was of %s", renewed, first)
+	}
+	for name, other := range map[string]string{
+		"issuer":    whose(t, strings.Replace(good, "https://issuer", "https://other", 1), nil),
+		"subject":   whose(t, strings.Replace(good, "ratify-admin", "default", 1), nil),
+		"audience":  whose(t, strings.Replace(good, `["sts.aliyuncs.com"]`, `["sts.aliyuncs.com","more"]`, 1), nil),
+		"role":      whose(t, good, func(c *Config) { c.RoleARN += "-2" }),
+		"OIDC":      whose(t, good, func(c *Config) { c.OIDCProviderARN += "-2" }),
+		"session":   whose(t, good, func(c *Config) { c.SessionName = "other" }),
+		"endpoint":  whose(t, good, func(c *Config) { c.Endpoint = "sts.cn-beijing.aliyuncs.com" }),
+		"separator": whose(t, strings.Replace(good, `"https://issuer"`, `"https://issuer\",\"x"`, 1), nil),
+	} {
+		if other == first {
+			t.Errorf("another %s has the same sessions", name)
+		}
+	}
+}
+
+// A token that does not say whose it is is an error that quotes nothing of it.
+func TestWhoseUnknown(t *testing.T) {
+	for name, token := range map[string]string{
+		"no token":      "hush",
+		"no base64":     "a.hush hush.b",
+		"no JSON":       "a.aHVzaA.b",
+		"no object":     jwt(`["hush"]`),
+		"no issuer":     jwt(`{"sub":"hush","aud":"a"}`),
+		"no subject":    jwt(`{"iss":"hush","aud":"a"}`),
+		"no audience":   jwt(`{"iss":"hush","sub":"a"}`),
+		"empty":         "",
+		"another claim": jwt(`{"iss":1,"sub":"hush","aud":"a"}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProvider(t, nil, nil)
+			writeFile(t, p.cfg.TokenFile, token)
+			if got, err := p.Whose(); err == nil || strings.Contains(err.Error(), "hush") {
+				t.Errorf("Whose() = %q, %v", got, err)
+			}
+		})
+	}
+}
+
+func FuzzReadClaims(f *testing.F) {
+	f.Add(jwt(`{"iss":"a","sub":"b","aud":["c"]}`))
+	f.Add("..")
+	f.Fuzz(func(t *testing.T, token string) {
+		if c, err := readClaims(token); err == nil && (c.Issuer == "" || c.Subject == "" || c.Audience == nil) {
+			t.Errorf("%q is of %+v", token, c)
+		}
+	})
+}
