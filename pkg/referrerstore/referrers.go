@@ -26,7 +26,7 @@ const (
 )
 
 // ListReferrers returns the referrers of a subject in one page, so that nextToken must be empty. Artifact types limit them to these; none,
-// "" or "*" means all. subjectDesc spares the call that finds it out.
+// "" or "*" means all. subjectDesc, of which the digest is enough, spares the call that finds it out.
 func (s *Store) ListReferrers(ctx context.Context, subject common.Reference, artifactTypes []string, nextToken string,
 	subjectDesc *ocispecs.SubjectDescriptor) (upstream.ListReferrersResult, error) {
 	r, err := parseReference(subject)
@@ -53,7 +53,7 @@ func (s *Store) ListReferrers(ctx context.Context, subject common.Reference, art
 	return upstream.ListReferrersResult{Referrers: filter(found, artifactTypes)}, nil
 }
 
-// list returns all referrers of the subject. With caching on, they are kept for the ttl.
+// list returns all referrers of the subject, of which nothing but the digest counts. With caching on, they are kept for the ttl.
 func (s *Store) list(ctx context.Context, r reference, desc ocispec.Descriptor) ([]ocispecs.ReferenceDescriptor, error) {
 	return s.listing.do(ctx, r.key(), s.referrers.Get, func(ctx context.Context) ([]ocispecs.ReferenceDescriptor, error) {
 		var signed []ocispec.Descriptor // by cosign
@@ -80,7 +80,9 @@ func (s *Store) list(ctx context.Context, r reference, desc ocispec.Descriptor) 
 		for _, d := range signed {
 			found = append(found, ocispecs.ReferenceDescriptor{Descriptor: d, ArtifactType: cosignArtifactType})
 		}
-		if s.settings.cacheEnabled {
+		// The subject may be asked for at the same time. If it turns out not to be there, that nothing refers to it says nothing about the
+		// time when it is.
+		if _, there := s.descriptors.Get(r.key()); s.settings.cacheEnabled && (there || len(found) > 0) {
 			s.referrers.Put(r.key(), found, cost+descriptorCost)
 		}
 		return found, nil

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ratify-project/ratify/pkg/common"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
+	"oras.land/oras-go/v2/content"
 )
 
 func TestReferrersTag(t *testing.T) {
@@ -212,4 +213,49 @@ func TestPaging(t *testing.T) {
 			t.Errorf("descriptor %s: %d", bad, n)
 		}
 	}
+}
+
+// The list is asked for together with the subject. That there is no image yet must not pass, for the ttl, for an image without signatures.
+func TestNoListIsKeptOfWhatIsNotThere(t *testing.T) {
+	f := newFake(t)
+	f.challenge = ""
+	other, _ := f.image("app", "v1")
+	s := f.store(nil, "cacheEnabled", true, "ttl", 60)
+	subject, desc := f.image("elsewhere", "v2")
+	subject.Path = other.Path // where it is pushed later
+	byDigest := &ocispecs.SubjectDescriptor{Descriptor: ocispec.Descriptor{Digest: subject.Digest}}
+	list := func() int {
+		t.Helper()
+		found, err := s.ListReferrers(t.Context(), subject, nil, "", byDigest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(found.Referrers)
+	}
+	if _, err := s.GetSubjectDescriptor(t.Context(), subject); !errors.Is(err, ErrNotFound) {
+		t.Fatal(err)
+	}
+	if n := list(); n != 0 {
+		t.Fatalf("%d referrers", n)
+	}
+	image, err := content.FetchAll(t.Context(), f.repository("elsewhere"), desc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.push("app", desc.MediaType, image)
+	f.sign("app", desc, "signature")
+	if n := list(); n != 1 {
+		t.Errorf("%d referrers of an image that was pushed with a signature after it was missed", n)
+	}
+
+	unsigned, _ := f.image("app", "v3") // of which there is, and of which that is known
+	if _, err := s.GetSubjectDescriptor(t.Context(), unsigned); err != nil {
+		t.Fatal(err)
+	}
+	subject, byDigest.Digest = unsigned, unsigned.Digest
+	f.counts()
+	for range 2 {
+		list()
+	}
+	f.wantCalls("an image without referrers", map[string]int{"GET referrers": 1})
 }
