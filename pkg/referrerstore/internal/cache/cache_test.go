@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -14,9 +15,10 @@ import (
 )
 
 func TestMemoryIsBounded(t *testing.T) {
-	m := NewMemory[string](10, 0, time.Now)
+	const each = 300 + entryCost
+	m := NewMemory[string](2*each+each/2, 0, time.Now)
 	for i := range 5 {
-		m.Put(fmt.Sprint(i), "v", 3) // costs 4 with its key
+		m.Put(fmt.Sprint(i), "v", 299) // the key costs one
 	}
 	kept := 0
 	for i := range 5 {
@@ -27,22 +29,22 @@ func TestMemoryIsBounded(t *testing.T) {
 			}
 		}
 	}
-	if kept != 2 || m.cost != 8 {
+	if kept != 2 || m.cost != 2*each {
 		t.Errorf("%d values of cost %d are kept", kept, m.cost)
 	}
 	m.Get("3")
-	m.Put("new", "v", 3)
+	m.Put("n", "v", 299)
 	if _, ok := m.Get("4"); ok {
 		t.Error("what was used last was dropped first")
 	}
-	m.Put("huge", "v", 10)
+	m.Put("huge", "v", m.maxCost)
 	if _, ok := m.Get("huge"); ok {
 		t.Error("a value beyond the whole cache was kept")
 	}
 	for range 10 {
-		m.Put("new", "v2", 1)
+		m.Put("n", "v2", 1)
 	}
-	if v, ok := m.Get("new"); !ok || v != "v2" || m.cost > 10 {
+	if v, ok := m.Get("n"); !ok || v != "v2" || m.cost > m.maxCost {
 		t.Errorf("after replacing: %q at cost %d", v, m.cost)
 	}
 }
@@ -59,6 +61,43 @@ func TestMemoryEnds(t *testing.T) {
 	if _, ok := m.Get("k"); ok || m.cost != 0 {
 		t.Errorf("did not end, cost %d", m.cost)
 	}
+}
+
+func TestMemoryDropsWhatHasEnded(t *testing.T) {
+	now := time.Unix(0, 0)
+	m := NewMemory[int](1<<20, time.Minute, func() time.Time { return now })
+	for i := range 1000 {
+		m.Put(fmt.Sprint(i), i, 1)
+		now = now.Add(time.Second)
+	}
+	if n := m.items.Len(); n != 60 {
+		t.Errorf("%d values are kept, and one a second lived for a minute", n)
+	}
+}
+
+// What a cache says that its values cost is about what they take.
+func TestCostIsWhatMemoryTakes(t *testing.T) {
+	for _, size := range []int{16, 1000, 7000} {
+		const most = 2 << 20
+		before := heap()
+		m := NewMemory[[]byte](most, time.Hour, time.Now)
+		for i := range most / size {
+			m.Put(fmt.Sprintf("registry.example.com/team/application-%08d@sha256:0123456789abcdef", i), make([]byte, size), int64(size))
+		}
+		taken := heap() - before
+		if taken < most*3/4 || taken > most*5/4 {
+			t.Errorf("values of %d bytes: %d bytes are taken, and %d were allowed", size, taken, most)
+		}
+		runtime.KeepAlive(m)
+	}
+}
+
+// heap returns the bytes of what is reachable.
+func heap() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
 }
 
 func open(t *testing.T, path string, maxBytes int64) *Disk {
