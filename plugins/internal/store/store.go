@@ -14,6 +14,7 @@ import (
 	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	"github.com/ratify-project/ratify/pkg/referrerstore/config"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider/k8secrets"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore"
@@ -26,23 +27,39 @@ const Name = "alibabacloudacr"
 // cacheKey is the key that plugins have besides those of the store.
 const cacheKey = "tokenCache"
 
-// Open opens the store that cfg configures: what configures our store `oras`, and tokenCache, a directory in memory where the passwords of
-// registries are kept between runs. If cfg is of the store Name it asks the auth provider alibabacloudAcrBasic, unless it says otherwise.
-// version is that of the configuration's format. Errors name the key.
-func Open(cfg config.StorePluginConfig, version string) (*referrerstore.Store, error) {
-	cfg = maps.Clone(cfg)
-	var cache *tokencache.Directory
-	if path, ok := cfg[cacheKey]; ok {
-		delete(cfg, cacheKey)
-		text, ok := path.(string)
-		if !ok || text == "" {
-			return nil, fmt.Errorf("%s must be the path of a directory; leave it out to keep nothing between runs", cacheKey)
-		}
-		var err error
-		if cache, err = tokencache.Open(text); err != nil {
-			return nil, fmt.Errorf("%s: %w", cacheKey, err)
-		}
+// OpenCache opens what tokenCache of a store's configuration names: a directory in memory where the passwords of registries, and the sessions
+// that they are asked for with, are kept between runs. It returns nil if there is no such key. Errors name the key.
+func OpenCache(cfg config.StorePluginConfig) (*tokencache.Directory, error) {
+	path, ok := cfg[cacheKey]
+	if !ok {
+		return nil, nil
 	}
+	text, ok := path.(string)
+	if !ok || text == "" {
+		return nil, fmt.Errorf("%s must be the path of a directory; leave it out to keep nothing between runs", cacheKey)
+	}
+	cache, err := tokencache.Open(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cacheKey, err)
+	}
+	return cache, nil
+}
+
+// Sessions returns what keeps RRSA's sessions in a cache, nil if there is none.
+func Sessions(cache *tokencache.Directory) func(*rrsa.Provider) rrsa.Source {
+	if cache == nil {
+		return nil
+	}
+	return func(role *rrsa.Provider) rrsa.Source {
+		return tokencache.NewSessions(role, cache, time.Now, slog.Default())
+	}
+}
+
+// Open opens the store that cfg configures: what configures our store `oras`, with the cache of OpenCache. If cfg is of the store Name it asks
+// the auth provider alibabacloudAcrBasic, unless it says otherwise. version is that of the configuration's format. Errors name the key.
+func Open(cfg config.StorePluginConfig, version string, cache *tokencache.Directory) (*referrerstore.Store, error) {
+	cfg = maps.Clone(cfg)
+	delete(cfg, cacheKey)
 	if cfg["name"] == Name && !has(cfg, "authProvider") && !has(cfg, "authProviders") {
 		cfg["authProvider"] = map[string]any{"name": authprovider.Name}
 	}
@@ -73,7 +90,7 @@ func newAuthProvider(block upstream.AuthProviderConfig, cache *tokencache.Direct
 		}
 		return p, nil
 	case authprovider.Name:
-		p, err := authprovider.New(block, authprovider.Options{})
+		p, err := authprovider.New(block, authprovider.Options{Sessions: Sessions(cache)})
 		if err != nil {
 			return nil, err
 		}

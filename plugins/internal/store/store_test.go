@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/ratify-project/ratify/pkg/referrerstore/config"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore"
 )
 
 func TestOpen(t *testing.T) {
@@ -30,9 +32,12 @@ func TestOpen(t *testing.T) {
 		{"a cache on a disk", config.StorePluginConfig{"name": Name, "tokenCache": "/etc"}, "tokenCache: /etc"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, err := Open(tt.cfg, "1.0.0")
+			var s *referrerstore.Store
+			cache, err := OpenCache(tt.cfg)
 			if err == nil {
-				defer s.Close()
+				if s, err = Open(tt.cfg, "1.0.0", cache); err == nil {
+					defer s.Close()
+				}
 			}
 			if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("Open() = %v, want %q", err, tt.says)

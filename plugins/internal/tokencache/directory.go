@@ -16,14 +16,16 @@ import (
 )
 
 const (
-	// maxEntry bounds a file: passwords have one or two kilobytes.
+	// maxEntry bounds a file: passwords and sessions have one or two kilobytes.
 	maxEntry = 64 << 10
 	// maxEntries bounds the files. Clusters use tens of instances; who can create pods can make up names of more.
 	maxEntries = 256
+	// nameDigits is how many hexadecimal digits the name of an entry has after its kind: 128 bits.
+	nameDigits = 32
 	// entrySuffix and temporarySuffix end the names of whole files, and of files that are being written.
 	entrySuffix, temporarySuffix = ".json", ".tmp"
-	// lockWait is how long a run waits for another that fetches the same, far longer than a call to STS and one for the password take. It then
-	// fetches for itself, for which the rest of the 2.9 s must do that Ratify v1.4 gives a verification.
+	// lockWait is how long after it opened the directory a run waits for others that fetch the same, far longer than a call to STS and one for
+	// the password take. It then fetches for itself, for which the rest of the 2.9 s must do that Ratify v1.4 gives a verification.
 	lockWait = 2 * time.Second
 	// lockPause is the time between two tries of a lock. The kernel offers no waiting that a context could end.
 	lockPause = 10 * time.Millisecond
@@ -31,8 +33,9 @@ const (
 
 // Directory is a private directory in memory. Make one with Open.
 type Directory struct {
-	path string
-	root *os.Root
+	path     string
+	root     *os.Root
+	patience time.Time // until when locks of other runs are waited for
 }
 
 // Open opens the directory at an absolute path, and makes it if only its last element is missing. It must belong to this user, with mode 0700,
@@ -51,7 +54,7 @@ func Open(path string) (*Directory, error) {
 	if err := check(root); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s %w", path, err), root.Close())
 	}
-	return &Directory{path, root}, nil
+	return &Directory{path, root, time.Now().Add(lockWait)}, nil
 }
 
 // Close closes the directory.
@@ -68,28 +71,49 @@ func check(root *os.Root) error {
 	if err != nil {
 		return err
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case !ok || int(stat.Uid) != os.Geteuid():
-		return fmt.Errorf("belongs to another user than %d: name a directory that does not exist yet", os.Geteuid())
-	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("has mode %#o, so that others may use it: it must be 0700", info.Mode().Perm())
+	if err := private(info); err != nil {
+		return fmt.Errorf("%w: name a directory that does not exist yet, or make it one of mode 0700 of this user", err)
 	}
 	return checkInMemory(dir)
 }
 
-// read returns the content of an entry, nil if there is none.
-func (d *Directory) read(name string) []byte {
-	file, err := d.root.Open(name + entrySuffix)
+// private returns why others than this user may use a file or a directory, nil if nobody may.
+func private(info fs.FileInfo) error {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !ok || int(stat.Uid) != os.Geteuid():
+		return fmt.Errorf("belongs to another user than %d", os.Geteuid())
+	case info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("has mode %#o, so that others may use it", info.Mode().Perm())
+	}
+	return nil
+}
+
+// read returns the content of an entry. An error wraps fs.ErrNotExist if there is none, or says why a file is not one.
+func (d *Directory) read(name string) ([]byte, error) {
+	file, err := d.root.OpenFile(name+entrySuffix, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would block
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, maxEntry+1))
-	if err != nil || len(content) > maxEntry {
-		return nil
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
 	}
-	return content
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a file")
+	}
+	if err := private(info); err != nil {
+		return nil, fmt.Errorf("it %w", err)
+	}
+	content, err := io.ReadAll(io.LimitReader(file, maxEntry+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(content) > maxEntry {
+		return nil, fmt.Errorf("it has more than %d bytes", maxEntry)
+	}
+	return content, nil
 }
 
 // write replaces an entry. The oldest ones make room for it.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -84,13 +85,16 @@ func TestLeftovers(t *testing.T) {
 	if err := errors.Join(os.WriteFile(outside, []byte("x"), 0o600), os.Symlink(outside, filepath.Join(d.path, "link"+entrySuffix))); err != nil {
 		t.Fatal(err)
 	}
-	if content := d.read("link"); content != nil {
+	if content, err := d.read("link"); err == nil {
 		t.Errorf("a link leads to %q", content)
 	}
 	if err := errors.Join(d.write("link", []byte("y")), d.write("new", []byte("z"))); err != nil {
 		t.Fatal(err)
 	}
-	if content, err := os.ReadFile(outside); string(d.read("link")) != "y" || string(content) != "x" || err != nil {
+	if content, err := d.read("link"); string(content) != "y" || err != nil {
+		t.Errorf("in the place of the link is %q, %v", content, err)
+	}
+	if content, err := os.ReadFile(outside); string(content) != "x" || err != nil {
 		t.Errorf("the file outside has %q, %v", content, err)
 	}
 	if entries, err := os.ReadDir(d.path); err != nil || len(entries) > maxEntries {
@@ -119,13 +123,45 @@ func TestBound(t *testing.T) {
 	if n := len(files(t, d.path)); n != maxEntries {
 		t.Errorf("%d files are kept", n)
 	}
-	if d.read("009") != nil || d.read("010") == nil {
-		t.Error("not the oldest ones went")
+	if _, err := d.read("009"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the oldest that should go is there: %v", err)
+	}
+	if _, err := d.read("010"); err != nil {
+		t.Errorf("the oldest that should stay: %v", err)
 	}
 	if _, err := os.Stat(foreign); err != nil {
 		t.Error(err)
 	}
 	if info, err := os.Stat(filepath.Join(d.path, "010"+entrySuffix)); err != nil || info.Mode() != 0o600 {
 		t.Errorf("a file has mode %v, %v", info.Mode(), err)
+	}
+}
+
+// What is in the place of an entry and may not be one is not read, and does not hold anybody up.
+func TestReadRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		make func(path string) error
+		says string
+	}{
+		{"a directory", func(path string) error { return os.Mkdir(path, 0o700) }, "not a file"},
+		{"a pipe", func(path string) error { return syscall.Mkfifo(path, 0o600) }, "not a file"},
+		{"a file that others may read", func(path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o640))
+		}, "has mode 0640"},
+		{"another user's", func(path string) error { return errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, 12345, 0)) }, "belongs to another user"},
+		{"too large", func(path string) error { return os.WriteFile(path, make([]byte, maxEntry+1), 0o600) }, "more than 65536 bytes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := open(t, memory(t))
+			if err := tt.make(filepath.Join(d.path, "a"+entrySuffix)); errors.Is(err, fs.ErrPermission) {
+				t.Skip("only root can make one")
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if content, err := d.read("a"); err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("read() = %q, %v, want %q", content, err, tt.says)
+			}
+		})
 	}
 }

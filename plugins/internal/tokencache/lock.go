@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// lock waits, for a while, until no other run holds the lock for an entry. The kernel gives it back when a run ends, however that happens.
+// lock waits, while the patience of this run lasts, until no other run holds the lock for an entry. The kernel gives it back when a run ends, however that happens.
 // Whoever could not get it goes on without: what it is for is fetched twice then.
 func (d *Directory) lock(ctx context.Context, name string) (unlock func()) {
-	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	ctx, cancel := context.WithDeadline(ctx, d.patience)
 	defer cancel()
 	file, err := d.root.OpenFile(lockName(name), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -29,6 +29,6 @@ func (d *Directory) lock(ctx context.Context, name string) (unlock func()) {
 	return unlock
 }
 
-// lockName spreads the entries, whose names are of hexadecimal digits, over the locks, of which there are 256: a registry whose password takes
-// long hardly keeps another one waiting.
-func lockName(name string) string { return "lock-" + name[:2] }
+// lockName spreads the entries of a kind over 256 locks, by the first two of their digits: a registry whose password takes long hardly keeps
+// another one waiting. Who holds the lock of a password may wait for that of a session, and never the other way round.
+func lockName(name string) string { return "lock-" + name[:len(name)-nameDigits+2] }

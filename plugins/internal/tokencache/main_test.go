@@ -1,6 +1,7 @@
 package tokencache
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -64,18 +65,20 @@ func (i *issuer) Refused(string, upstream.AuthConfig) string {
 	return "explained"
 }
 
-// world is a clock, an issuer and a directory.
+// world is a clock, an issuer, a role, a directory and a log.
 type world struct {
 	issuer *issuer
+	role   *role
 	path   string
 	clock  atomic.Pointer[time.Time]
+	logged bytes.Buffer // not while several runs log
 }
 
 func newWorld(t *testing.T) *world {
 	w := &world{path: memory(t)}
 	start := time.Now()
 	w.clock.Store(&start)
-	w.issuer = &issuer{now: w.now, life: time.Hour}
+	w.issuer, w.role = &issuer{now: w.now, life: time.Hour}, &role{now: w.now, life: time.Hour, whose: "me"}
 	return w
 }
 
@@ -89,7 +92,7 @@ func (w *world) pass(d time.Duration) {
 // run is what one process makes.
 func (w *world) run(t *testing.T, identity string) *Provider {
 	t.Helper()
-	return New(w.issuer, open(t, w.path), identity, w.now, slog.New(slog.DiscardHandler))
+	return New(w.issuer, open(t, w.path), identity, w.now, slog.New(slog.NewTextHandler(&w.logged, nil)))
 }
 
 // password is what a new process is provided.

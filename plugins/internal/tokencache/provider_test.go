@@ -101,27 +101,27 @@ func TestRefused(t *testing.T) {
 
 // Files that are broken or not the cache's count as missing, and are replaced.
 func TestBrokenFiles(t *testing.T) {
-	at := func(w *world, change func(*entry)) string {
-		e := entry{Username: "user", Password: "foreign", Fetched: w.now(), Expires: w.now().Add(time.Hour)}
-		_, e.Key = New(w.issuer, nil, "me", w.now, nil).names(artifact)
+	at := func(w *world, change func(*entry[password])) string {
+		e := entry[password]{hash(New(w.issuer, nil, "me", w.now, nil).key(artifact)), w.now(), w.now().Add(time.Hour), password{"user", "foreign"}}
 		change(&e)
 		const layout = time.RFC3339Nano
-		return fmt.Sprintf(`{"key":%q,"username":%q,"password":%q,"fetched":%q,"expires":%q}`, e.Key, e.Username, e.Password,
+		return fmt.Sprintf(`{"key":%q,"value":{"username":%q,"password":%q},"fetched":%q,"expires":%q}`, e.Key, e.Value.Username, e.Value.Password,
 			e.Fetched.Format(layout), e.Expires.Format(layout))
 	}
 	for name, content := range map[string]func(*world) string{
 		"empty":              func(*world) string { return "" },
 		"no JSON":            func(*world) string { return "\x00\xff" },
-		"cut":                func(w *world) string { return at(w, func(*entry) {})[:50] },
-		"of another":         func(w *world) string { return at(w, func(e *entry) { e.Key = "another" }) },
-		"without a user":     func(w *world) string { return at(w, func(e *entry) { e.Username = "" }) },
-		"without a password": func(w *world) string { return at(w, func(e *entry) { e.Password = "" }) },
-		"ended":              func(w *world) string { return at(w, func(e *entry) { e.Expires = w.now() }) },
-		"from the future":    func(w *world) string { return at(w, func(e *entry) { e.Fetched = w.now().Add(time.Minute) }) },
+		"of another shape":   func(*world) string { return `{"value":"foreign"}` },
+		"cut":                func(w *world) string { return at(w, func(*entry[password]) {})[:50] },
+		"of another":         func(w *world) string { return at(w, func(e *entry[password]) { e.Key = "another" }) },
+		"without a user":     func(w *world) string { return at(w, func(e *entry[password]) { e.Value.Username = "" }) },
+		"without a password": func(w *world) string { return at(w, func(e *entry[password]) { e.Value.Password = "" }) },
+		"ended":              func(w *world) string { return at(w, func(e *entry[password]) { e.Expires = w.now() }) },
+		"from the future":    func(w *world) string { return at(w, func(e *entry[password]) { e.Fetched = w.now().Add(time.Minute) }) },
 		"without an end": func(w *world) string {
-			return at(w, func(e *entry) { e.Expires = w.now().Add(maxLife + time.Second) })
+			return at(w, func(e *entry[password]) { e.Expires = w.now().Add(maxLife + time.Second) })
 		},
-		"too large": func(w *world) string { return at(w, func(*entry) {}) + strings.Repeat(" ", maxEntry) },
+		"too large": func(w *world) string { return at(w, func(*entry[password]) {}) + strings.Repeat(" ", maxEntry) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -134,6 +134,9 @@ func TestBrokenFiles(t *testing.T) {
 			if second == "foreign" || w.issuer.asked.Load() != 2 {
 				t.Errorf("the password is %q", second)
 			}
+			if log := w.logged.String(); name != "ended" && strings.Count(log, file) != 1 || strings.Contains(log, "foreign") {
+				t.Errorf("logged is %q", log)
+			}
 			if third := w.password(t, "me", artifact); third != second {
 				t.Error("the file was not replaced")
 			}
@@ -141,7 +144,7 @@ func TestBrokenFiles(t *testing.T) {
 	}
 	w := newWorld(t)
 	w.password(t, "me", artifact)
-	if err := os.WriteFile(files(t, w.path)[0], []byte(at(w, func(*entry) {})), 0o600); err != nil {
+	if err := os.WriteFile(files(t, w.path)[0], []byte(at(w, func(*entry[password]) {})), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.password(t, "me", artifact); got != "foreign" {
@@ -198,8 +201,7 @@ func TestConcurrentRuns(t *testing.T) {
 func TestLockThatIsHeld(t *testing.T) {
 	w := newWorld(t)
 	p := w.run(t, "me")
-	name, _ := p.names(artifact)
-	defer open(t, w.path).lock(t.Context(), name)()
+	defer open(t, w.path).lock(t.Context(), p.passwords.name(p.key(artifact)))()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := p.Provide(ended, artifact); err != nil || w.issuer.asked.Load() != 1 {
@@ -207,6 +209,7 @@ func TestLockThatIsHeld(t *testing.T) {
 	}
 	w.pass(time.Hour) // so that nothing usable is kept
 	synctest.Test(t, func(t *testing.T) {
+		p := w.run(t, "me")
 		ctx, cancel := context.WithTimeout(t.Context(), ratifyTimeout)
 		defer cancel()
 		_, err := p.Provide(ctx, artifact)

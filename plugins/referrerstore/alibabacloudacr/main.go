@@ -43,7 +43,11 @@ func handle(ctx context.Context, call protocol.Call) ([]byte, error) {
 	if name, ok := cfg[types.Name].(string); !ok || name == "" {
 		return nil, plugin.NewError(types.ErrInvalidStoreConfig, "the configuration has no name of the store", "")
 	}
-	opened, err := store.Open(cfg, call.Version)
+	cache, err := store.OpenCache(cfg)
+	if err != nil {
+		return nil, plugin.NewError(types.ErrInvalidStoreConfig, "the store cannot be configured", err.Error())
+	}
+	opened, err := store.Open(cfg, call.Version, cache)
 	if err != nil {
 		return nil, plugin.NewError(types.ErrInvalidStoreConfig, "the store cannot be configured", err.Error())
 	}

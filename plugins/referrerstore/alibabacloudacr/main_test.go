@@ -42,13 +42,30 @@ func newWorld(t *testing.T) *scenario.World {
 // push pushes an image of a kind, and returns what refers to it by tag and by digest.
 func push(t *testing.T, w *scenario.World, kind scenario.Kind) (tagged, digested common.Reference) {
 	t.Helper()
-	image, err := w.Push(t.Context(), scenario.Demo, "app", kind)
+	return pushTo(t, w, scenario.Demo, kind)
+}
+
+// pushTo is push to another registry.
+func pushTo(t *testing.T, w *scenario.World, to scenario.Registry, kind scenario.Kind) (tagged, digested common.Reference) {
+	t.Helper()
+	image, err := w.Push(t.Context(), to, "app", kind)
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := scenario.Demo.Host + "/app"
+	path := to.Host + "/app"
 	return common.Reference{Path: path, Tag: "v1", Original: path + ":v1"},
 		common.Reference{Path: path, Digest: image.Digest, Original: path + "@" + image.Digest.String()}
+}
+
+// memory returns a new directory in memory, which is there until the test ends.
+func memory(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("/dev/shm", "alibabacloudacr-test-")
+	if err != nil {
+		t.Skipf("there is no file system in memory: %v", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	return folder
 }
 
 // open returns the plugin as our own runner runs it.

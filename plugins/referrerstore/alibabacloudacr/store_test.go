@@ -90,12 +90,8 @@ func TestFaults(t *testing.T) {
 func TestTokenCache(t *testing.T) {
 	w := newWorld(t)
 	_, subject := push(t, w, scenario.SignedJWS)
-	memory, err := os.MkdirTemp("/dev/shm", "alibabacloudacr-test-")
-	if err != nil {
-		t.Skipf("there is no file system in memory: %v", err)
-	}
-	defer os.RemoveAll(memory)
-	s := open(t, config.StorePluginConfig{"name": "alibabacloudacr", "tokenCache": memory})
+	folder := memory(t)
+	s := open(t, config.StorePluginConfig{"name": "alibabacloudacr", "tokenCache": folder})
 	w.Cloud.ResetCalls()
 	var wg sync.WaitGroup
 	for range 8 {
@@ -114,12 +110,12 @@ func TestTokenCache(t *testing.T) {
 	if _, err := s.GetSubjectDescriptor(t.Context(), subject); err != nil || cr.Calls() != before {
 		t.Errorf("one more run makes %d calls to the API: %v", cr.Calls()-before, err)
 	}
-	other := open(t, config.StorePluginConfig{"name": "alibabacloudacr", "tokenCache": memory,
+	other := open(t, config.StorePluginConfig{"name": "alibabacloudacr", "tokenCache": folder,
 		"authProvider": map[string]any{"name": "alibabacloudAcrBasic", "region": "cn-hangzhou"}})
 	if _, err := other.GetSubjectDescriptor(t.Context(), subject); err != nil || cr.Calls() != before+1 {
 		t.Errorf("another configuration makes %d calls to the API, want 1: %v", cr.Calls()-before, err)
 	}
-	files, err := os.ReadDir(memory)
+	files, err := os.ReadDir(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,23 +124,113 @@ func TestTokenCache(t *testing.T) {
 		if err != nil || info.Mode() != 0o600 {
 			t.Errorf("%s has mode %v, %v", file.Name(), info.Mode(), err)
 		}
-		content, err := os.ReadFile(memory + "/" + file.Name())
-		if err != nil || strings.Contains(string(content), "SecurityToken") || strings.Contains(string(content), "AccessKey") {
-			t.Errorf("%s holds more than a password: %s, %v", file.Name(), content, err)
+	}
+}
+
+// A second instance's password costs no session more, whatever becomes of the pod's token; a session that has ended is fetched anew by the run
+// that finds out.
+func TestSessionCache(t *testing.T) {
+	w := newWorld(t)
+	_, demo := push(t, w, scenario.SignedJWS)
+	_, legacy := pushTo(t, w, scenario.Legacy, scenario.SignedJWS)
+	folder := memory(t)
+	s := open(t, config.StorePluginConfig{"name": "alibabacloudacr", "tokenCache": folder,
+		"authProvider": map[string]any{"name": "alibabacloudAcrBasic", "acrInstancesConfig": []any{
+			map[string]any{"instanceName": scenario.Legacy.Name, "instanceId": scenario.Legacy.ID}}}})
+	remove := func(kind string) {
+		for _, file := range entries(t, folder, kind) {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+	for _, step := range []struct {
+		name    string
+		before  func()
+		subject common.Reference
+		sts, cr int
+	}{
+		{"the first image", func() {}, demo, 1, 1},
+		{"an image of another instance", func() {}, legacy, 0, 1},
+		{"after the token was renewed", func() { remove("password"); w.Cloud.WriteTokenFile(emulator.TokenOptions{}) }, demo, 0, 1},
+		{"after the session was revoked", func() { remove("password"); w.Cloud.RevokeSessions() }, demo, 1, 2},
+		{"with the new session", func() { remove("password") }, legacy, 0, 1},
+		{"after the file was broken", func() {
+			remove("password")
+			if err := os.Truncate(entries(t, folder, "session")[0], 20); err != nil {
+				t.Fatal(err)
+			}
+		}, demo, 1, 1},
+		{"after others could read the file", func() {
+			remove("password")
+			if err := os.Chmod(entries(t, folder, "session")[0], 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, demo, 1, 1},
+	} {
+		step.before()
+		w.Cloud.ResetCalls()
+		if _, err := s.GetSubjectDescriptor(t.Context(), step.subject); err != nil {
+			t.Errorf("%s: %v", step.name, err)
+		}
+		if sts, cr := w.Cloud.Endpoint("sts.aliyuncs.com").Calls(), w.Cloud.Endpoint("cr.cn-hangzhou.aliyuncs.com").Calls(); sts != step.sts || cr != step.cr {
+			t.Errorf("%s: %d calls to STS and %d to the API, want %d and %d", step.name, sts, cr, step.sts, step.cr)
+		}
+	}
+	remove("password")
+	w.Cloud.WriteTokenFile(emulator.TokenOptions{Subject: "system:serviceaccount:default:default"})
+	if _, err := s.GetSubjectDescriptor(t.Context(), demo); err == nil || !strings.Contains(err.Error(), "sts.aliyuncs.com") {
+		t.Errorf("another service account has the session: %v", err)
+	}
+}
+
+// A file of the cache that is ignored is told of on the standard error, and the reply is there all the same.
+func TestForeignCacheFile(t *testing.T) {
+	w := newWorld(t)
+	_, subject := push(t, w, scenario.SignedJWS)
+	folder := memory(t)
+	stdin := `{"name":"alibabacloudacr","tokenCache":"` + folder + `"}`
+	for _, spoil := range []func(file string) error{
+		func(string) error { return nil },
+		func(file string) error { return os.WriteFile(file, []byte("{"), 0o600) },
+	} {
+		files := append(entries(t, folder, "session"), entries(t, folder, "password")...)
+		for _, file := range files {
+			if err := spoil(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stdout, stderr, code := run(t, stdin, call("GETSUBJECTDESCRIPTOR", subject.Original, "")...)
+		if code != 0 || strings.Count(stdout, "\n") != 1 || !strings.Contains(stdout, subject.Digest.String()) {
+			t.Errorf("it ends with %d and prints %s", code, stdout)
+		}
+		for _, file := range files {
+			if strings.Count(stderr, file) != 1 {
+				t.Errorf("of %s it logs %q", file, stderr)
+			}
+		}
+		if strings.Count(stderr, "\n") != len(files) || strings.Contains(stderr, "{") {
+			t.Errorf("it logs %q", stderr)
+		}
+	}
+}
+
+// entries returns the files of a kind in a cache.
+func entries(t *testing.T, folder, kind string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, kind+"-*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 // A password that the registry refuses is fetched anew by the run that finds out, unless it was just fetched.
 func TestRefusedPassword(t *testing.T) {
 	w := newWorld(t)
 	_, subject := push(t, w, scenario.SignedJWS)
-	memory, err := os.MkdirTemp("/dev/shm", "alibabacloudacr-test-")
-	if err != nil {
-		t.Skipf("there is no file system in memory: %v", err)
-	}
-	defer os.RemoveAll(memory)
-	s := open(t, config.StorePluginConfig{"name": "alibabacloudacr", "tokenCache": memory})
+	folder := memory(t)
+	s := open(t, config.StorePluginConfig{"name": "alibabacloudacr", "tokenCache": folder})
 	resolve := func() error {
 		_, err := s.GetSubjectDescriptor(t.Context(), subject)
 		return err
@@ -156,7 +242,7 @@ func TestRefusedPassword(t *testing.T) {
 	if err := resolve(); err == nil || !strings.Contains(err.Error(), scenario.Demo.ID) {
 		t.Errorf("with a password that was just fetched and is refused: %v", err)
 	}
-	age(t, memory)
+	age(t, folder)
 	for range 2 {
 		if err := resolve(); err != nil {
 			t.Errorf("with an older password that is refused: %v", err)
@@ -168,11 +254,11 @@ func TestRefusedPassword(t *testing.T) {
 }
 
 // age makes the password in a cache one that was fetched two minutes ago.
-func age(t *testing.T, memory string) {
+func age(t *testing.T, folder string) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(memory, "*.json"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("the cache has %v, %v", files, err)
+	files := entries(t, folder, "password")
+	if len(files) != 1 {
+		t.Fatalf("the cache has %v", files)
 	}
 	content, err := os.ReadFile(files[0])
 	if err != nil {

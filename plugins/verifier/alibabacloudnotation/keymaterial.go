@@ -18,6 +18,8 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/keymanagementprovider/alibabacloudkms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/keymanagementprovider/inline"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/internal/store"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/internal/tokencache"
 )
 
 // providersKey is the key that this verifier has besides those of the verifier notation: Ratify hands plugins none of its own providers.
@@ -26,8 +28,9 @@ const providersKey = "keyManagementProviders"
 // providers are the key management providers of the configuration, by name.
 type providers map[string]keymanagementprovider.KeyManagementProvider
 
-// takeKeyMaterial takes the key management providers out of the verifier's configuration. It reads none.
-func takeKeyMaterial(cfg config.VerifierConfig) (config.VerifierConfig, providers, error) {
+// takeKeyMaterial takes the key management providers out of the verifier's configuration. It reads none. Their sessions are kept in the cache if
+// there is one.
+func takeKeyMaterial(cfg config.VerifierConfig, cache *tokencache.Directory) (config.VerifierConfig, providers, error) {
 	raw, err := json.Marshal(cfg[providersKey])
 	if err != nil {
 		return nil, nil, parameter.Errorf(providersKey, "%w", err)
@@ -48,19 +51,19 @@ func takeKeyMaterial(cfg config.VerifierConfig) (config.VerifierConfig, provider
 		if _, twice := material[name]; twice {
 			return nil, nil, parameter.Errorf(field+".name", "%q is the name of another provider already", name)
 		}
-		if material[name], err = newProvider(block); err != nil {
+		if material[name], err = newProvider(block, cache); err != nil {
 			return nil, nil, parameter.Errorf(field, "%w", err)
 		}
 	}
 	return cfg, material, nil
 }
 
-func newProvider(block kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error) {
+func newProvider(block kmpconfig.KeyManagementProviderConfig, cache *tokencache.Directory) (keymanagementprovider.KeyManagementProvider, error) {
 	switch kind := block["type"]; kind {
 	case inline.Type:
 		return inline.New(block, time.Now)
 	case alibabacloudkms.Type:
-		return alibabacloudkms.New(block, alibabacloudkms.Options{})
+		return alibabacloudkms.New(block, alibabacloudkms.Options{Sessions: store.Sessions(cache)})
 	default:
 		return nil, fmt.Errorf("type: %v is not one of %s, %s", kind, inline.Type, alibabacloudkms.Type)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/internal/store"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/internal/tokencache"
 )
 
 // verify judges the signature that the input names as one of subject. An error means that there is no verdict.
@@ -26,11 +27,11 @@ func verify(ctx context.Context, input config.PluginInputConfig, version string,
 	if err := input.ReferencDesc.Digest.Validate(); err != nil {
 		return none, plugin.NewError(types.ErrArgsParsingFailure, fmt.Sprintf("referenceDesc.digest: %q", input.ReferencDesc.Digest), err.Error())
 	}
-	opened, err := openStore(input.StoreConfig, version)
+	opened, cache, err := openStore(input.StoreConfig, version)
 	if err != nil {
 		return none, plugin.NewError(types.ErrInvalidVerifierConfig, "the store cannot be configured", err.Error())
 	}
-	judge, err := newVerifier(ctx, input.Config)
+	judge, err := newVerifier(ctx, input.Config, cache)
 	if err != nil {
 		return none, err
 	}
@@ -44,17 +45,23 @@ func verify(ctx context.Context, input config.PluginInputConfig, version string,
 	return judge.Verify(ctx, subject, input.ReferencDesc, opened)
 }
 
-// openStore opens the store of this module with the configuration of the store that Ratify has listed the signature with.
-func openStore(cfg storeconfig.StoreConfig, version string) (*referrerstore.Store, error) {
+// openStore opens the store of this module with the configuration of the store that Ratify has listed the signature with, and the cache that
+// this names, nil if there is none.
+func openStore(cfg storeconfig.StoreConfig, version string) (*referrerstore.Store, *tokencache.Directory, error) {
 	if name := cfg.Store[types.Name]; !slices.Contains([]any{"oras", store.Name}, name) {
-		return nil, fmt.Errorf("storeConfig.store.name is %v: only the stores oras and %s can be read", name, store.Name)
+		return nil, nil, fmt.Errorf("storeConfig.store.name is %v: only the stores oras and %s can be read", name, store.Name)
 	}
-	return store.Open(cfg.Store, version)
+	cache, err := store.OpenCache(cfg.Store)
+	if err != nil {
+		return nil, nil, err
+	}
+	opened, err := store.Open(cfg.Store, version, cache)
+	return opened, cache, err
 }
 
-// newVerifier makes the verifier of its configuration, and reads the key material that this names.
-func newVerifier(ctx context.Context, cfg config.VerifierConfig) (*notation.Verifier, error) {
-	cfg, material, err := takeKeyMaterial(cfg)
+// newVerifier makes the verifier of its configuration, and reads the key material that this names, with sessions in the cache if there is one.
+func newVerifier(ctx context.Context, cfg config.VerifierConfig, cache *tokencache.Directory) (*notation.Verifier, error) {
+	cfg, material, err := takeKeyMaterial(cfg, cache)
 	if err != nil {
 		return nil, plugin.NewError(types.ErrInvalidVerifierConfig, "the verifier cannot be configured", err.Error())
 	}

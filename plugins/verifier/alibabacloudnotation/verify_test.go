@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -47,6 +48,48 @@ func TestVerify(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// With a cache, runs share one session for the registry and KMS with the store's, and each signature still costs a read of the anchors. A session
+// that has ended is fetched anew by the run that finds out, and one that KMS refuses admits nothing.
+func TestSessionCache(t *testing.T) {
+	w := newWorld(t)
+	w.Cloud.KMS().PutSecret("anchors", w.Anchors())
+	t.Setenv("ALIBABA_CLOUD_STS_REGION", "cn-hangzhou") // which the webhook sets: else each region that is configured has an STS of its own
+	s := push(t, w, "app", scenario.SignedJWS)
+	folder, err := os.MkdirTemp("/dev/shm", "alibabacloudnotation-test-")
+	if err != nil {
+		t.Skipf("there is no file system in memory: %v", err)
+	}
+	defer os.RemoveAll(folder)
+	stdin := input(t, kmsConfig(), map[string]any{"name": store.Name, "tokenCache": folder}, s.desc)
+	for _, step := range []struct {
+		name         string
+		before       func()
+		sts, cr, kms int
+	}{
+		{"the first run", func() {}, 1, 1, 1},
+		{"the next one", func() {}, 0, 0, 1},
+		{"after the token was renewed", func() { w.Cloud.WriteTokenFile(emulator.TokenOptions{}) }, 0, 0, 1},
+		{"after the session was revoked", w.Cloud.RevokeSessions, 1, 0, 2},
+		{"with the new session", func() {}, 0, 0, 1},
+	} {
+		step.before()
+		w.Cloud.ResetCalls()
+		if got := verdict(t, stdin, s.digested); !got.IsSuccess {
+			t.Errorf("%s: %s", step.name, got.Message)
+		}
+		sts, cr, kms := w.Cloud.Endpoint("sts.cn-hangzhou.aliyuncs.com").Calls(), w.Cloud.Endpoint("cr.cn-hangzhou.aliyuncs.com").Calls(),
+			w.Cloud.Endpoint("kms.cn-hangzhou.aliyuncs.com").Calls()
+		if sts != step.sts || cr != step.cr || kms != step.kms {
+			t.Errorf("%s: %d calls to STS, %d to the registry's API and %d to KMS; want %d, %d and %d", step.name, sts, cr, kms, step.sts, step.cr, step.kms)
+		}
+	}
+	w.Cloud.RevokeSessions()
+	w.Cloud.Endpoint("sts.cn-hangzhou.aliyuncs.com").SetFault(emulator.Fault{Status: http.StatusForbidden})
+	if e := failure(t, stdin, call(s.digested)...); e.Code != 8 || !strings.Contains(e.Details, "sts.cn-hangzhou.aliyuncs.com") {
+		t.Errorf("without a session: %+v", e)
 	}
 }
 
@@ -159,7 +202,7 @@ func FuzzConfig(f *testing.F) {
 		if json.Unmarshal(content, &cfg) != nil {
 			t.Skip("refused before")
 		}
-		rest, material, err := takeKeyMaterial(cfg)
+		rest, material, err := takeKeyMaterial(cfg, nil)
 		if err == nil && (rest["keyManagementProviders"] != nil || material == nil) {
 			t.Errorf("it keeps %v and takes %v", rest, material)
 		}
