@@ -3,17 +3,20 @@
 //
 //	go run ./plugins/publish registry.example.com/plugins/alibabacloudacr:v1 bin/stock-plugins/alibabacloudacr
 //
-// Credentials come from Docker's configuration (`docker login`). Ratify takes an image manifest whose first layer is the program.
+// Credentials come from Docker's configuration (`docker login`). They are sent to a token service with a private address only if -token-service
+// names it. Ratify takes an image manifest whose first layer is the program.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log"
 	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -32,22 +35,30 @@ const (
 
 func main() {
 	log.SetFlags(0)
-	if len(os.Args) != 3 {
-		log.Fatal("usage: publish registry/repository:tag program")
+	tokenService := flag.String("token-service", "", "`host[:port]` of the registry's token service, if that has a private address")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: publish [-token-service host[:port]] registry/repository:tag program")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if flag.NArg() != 2 {
+		flag.Usage()
+		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	reference, err := publish(ctx, os.Args[1], os.Args[2], http.DefaultTransport)
+	reference, err := publish(ctx, flag.Arg(0), flag.Arg(1), *tokenService, http.DefaultTransport)
 	if err != nil {
-		log.Fatalf("publish %s: %v", os.Args[2], err)
+		log.Fatalf("publish %s: %v", flag.Arg(1), err)
 	}
 	fmt.Println(reference)
 }
 
-// publish pushes the program at path to a tag, and returns the reference by digest.
-func publish(ctx context.Context, tag, path string, transport http.RoundTripper) (string, error) {
+// publish pushes the program at path to a tag, and returns the reference by digest. tokenServiceHost is "" if the registry's token service has a public
+// address, or none of its own.
+func publish(ctx context.Context, tag, path, tokenServiceHost string, transport http.RoundTripper) (string, error) {
 	repo, err := remote.NewRepository(tag)
 	if err != nil {
 		return "", err
@@ -66,6 +77,11 @@ func publish(ctx context.Context, tag, path string, transport http.RoundTripper)
 	if err != nil {
 		return "", err
 	}
+	if tokenServiceHost != "" {
+		if transport, err = newTokenService(repo.Reference.Host(), tokenServiceHost, transport); err != nil {
+			return "", err
+		}
+	}
 	login, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
 	if err != nil {
 		return "", fmt.Errorf("read Docker's configuration: %w", err)
@@ -74,7 +90,7 @@ func publish(ctx context.Context, tag, path string, transport http.RoundTripper)
 
 	layer, err := oras.PushBytes(ctx, repo, "application/octet-stream", program)
 	if err != nil {
-		return "", fmt.Errorf("push the program: %w", err)
+		return "", fmt.Errorf("push the program: %w%s", err, remedy(err))
 	}
 	layer.Annotations = map[string]string{ocispec.AnnotationTitle: filepath.Base(path)}
 	manifest, err := oras.PackManifest(ctx, repo, oras.PackManifestVersion1_1, artifactType, oras.PackManifestOptions{Layers: []ocispec.Descriptor{layer}})
@@ -85,4 +101,12 @@ func publish(ctx context.Context, tag, path string, transport http.RoundTripper)
 		return "", fmt.Errorf("tag the manifest: %w", err)
 	}
 	return fmt.Sprintf("%s/%s@%s", repo.Reference.Registry, repo.Reference.Repository, manifest.Digest), nil
+}
+
+// remedy says what to do about a token service that oras-go does not trust, of which it has no error to compare with.
+func remedy(err error) string {
+	if strings.Contains(err.Error(), "bearer realm host") {
+		return "; if that is the registry's token service, name its host with -token-service"
+	}
+	return ""
 }

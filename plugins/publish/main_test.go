@@ -29,7 +29,7 @@ func TestPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	tag := strings.TrimPrefix(server.URL, "https://") + "/plugins/program:v1"
-	reference, err := publish(t.Context(), tag, path, transport)
+	reference, err := publish(t.Context(), tag, path, "", transport)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,15 +52,19 @@ func TestPublishRefuses(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct{ tag, path, says string }{
-		{"localhost:1/a:v1", file, "is not a program"},
-		{"localhost:1/a:v1", filepath.Dir(file), "is not a program"},
-		{"localhost:1/a:v1", file + "x", "no such file"},
-		{"localhost:1/a", "/bin/sh", "has no tag"},
-		{"localhost:1/a@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", "/bin/sh", "has no tag"},
-		{"nothing", "/bin/sh", "invalid reference"},
+	for _, tt := range []struct{ tag, path, tokenService, says string }{
+		{"localhost:1/a:v1", file, "", "is not a program"},
+		{"localhost:1/a:v1", filepath.Dir(file), "", "is not a program"},
+		{"localhost:1/a:v1", file + "x", "", "no such file"},
+		{"localhost:1/a", "/bin/sh", "", "has no tag"},
+		{"localhost:1/a@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", "/bin/sh", "", "has no tag"},
+		{"nothing", "/bin/sh", "", "invalid reference"},
+		{"localhost:1/a:v1", "/bin/sh", "https://auth.example", "-token-service"},
+		{"localhost:1/a:v1", "/bin/sh", "auth.example/token", "-token-service"},
+		{"localhost:1/a:v1", "/bin/sh", "user@auth.example", "-token-service"},
+		{"localhost:1/a:v1", "/bin/sh", ":443", "-token-service"},
 	} {
-		if _, err := publish(t.Context(), tt.tag, tt.path, http.DefaultTransport); err == nil || !strings.Contains(err.Error(), tt.says) {
+		if _, err := publish(t.Context(), tt.tag, tt.path, tt.tokenService, http.DefaultTransport); err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("publish(%s, %s): %v, want %q", tt.tag, tt.path, err, tt.says)
 		}
 	}
