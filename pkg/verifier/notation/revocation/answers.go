@@ -37,8 +37,9 @@ type answers struct {
 	calls *flight.Group[answer]
 	now   func() time.Time
 
-	mu   sync.Mutex // held where what is kept is looked at and replaced
-	kept *lru.Cache[string, answer]
+	mu      sync.Mutex // held where what is kept is looked at and replaced
+	kept    *lru.Cache[string, answer]
+	version uint64 // of what was kept last
 }
 
 // answer is an HTTP response that was read.
@@ -50,7 +51,11 @@ type answer struct {
 	made     time.Time // thisUpdate
 	askAgain time.Time // zero for what is not kept
 	ends     time.Time // nextUpdate
+	version  uint64    // of what is kept, different for each answer; 0 for what is not
 }
+
+// serves reports whether the answer is to be used at now without asking again.
+func (a answer) serves(now time.Time) bool { return now.Before(a.askAgain) && !now.After(a.ends) }
 
 func newAnswers(next http.RoundTripper, now func() time.Time) (*answers, error) {
 	kept, err := lru.New[string, answer](maxAnswers)
@@ -74,13 +79,16 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	if cert == nil { // a responder may send a POST on as a GET, which has no question
 		return nil, fmt.Errorf("%s is not told which certificate the question is about, so that its answer could not be checked", r.URL.Host)
 	}
+	inquiry := inquiryOf(r.Context())
+	inquiry.ask()
 	key := answerKey(r, question, cert, issuer)
 	held, ok := a.kept.Get(key)
-	if now := a.now(); ok && now.After(held.ends) {
-		ok = false
-	} else if ok && now.Before(held.askAgain) {
+	now := a.now()
+	if ok && held.serves(now) {
+		inquiry.rely(answerGround{a, key, held.version})
 		return held.response(r), nil
 	}
+	ok = ok && !now.After(held.ends)
 	ctx, cancel := withShare(r.Context(), ocspShare, ocspTimeout)
 	defer cancel()
 	got, err := a.calls.Do(ctx, key, func(ctx context.Context) (answer, error) { return a.ask(ctx, r, question, key, cert, issuer) })
@@ -89,9 +97,13 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 		if r.Context().Err() == nil {
 			a.postpone(key, held)
 		}
+		inquiry.rely(answerGround{a, key, held.version})
 		return held.response(r), nil
 	case err != nil:
 		return nil, err
+	}
+	if got.version != 0 {
+		inquiry.rely(answerGround{a, key, got.version})
 	}
 	return got.response(r), nil
 }
@@ -156,9 +168,14 @@ func (a *answers) keep(key string, got answer) answer {
 		held.askAgain = now.Add(maxAnswerAge)
 		got = held
 	}
-	if !got.askAgain.IsZero() {
-		a.kept.Add(key, got)
+	if got.askAgain.IsZero() {
+		return got
 	}
+	if got.version == 0 {
+		a.version++
+		got.version = a.version
+	}
+	a.kept.Add(key, got)
 	return got
 }
 
@@ -179,7 +196,7 @@ func about(r *http.Request, question []byte) (cert, issuer *x509.Certificate) {
 	for first.Response != nil && first.Response.Request != nil {
 		first = first.Response.Request
 	}
-	chain := chainOf(r.Context())
+	chain := inquiryOf(r.Context()).chain
 	for i := range len(chain) - 1 {
 		der, err := ocsp.CreateRequest(chain[i], chain[i+1], nil)
 		if err != nil {

@@ -176,7 +176,7 @@ func TestPost(t *testing.T) {
 	a := must(newAnswers(transport, time.Now))(t)
 	question := must(ocsp.CreateRequest(leaf.Certificate(), w.root.Certificate(), nil))(t)
 	for range 2 {
-		ctx := withChain(t.Context(), leaf.Chain)
+		ctx := withInquiry(t.Context(), &inquiry{chain: leaf.Chain})
 		r := must(http.NewRequestWithContext(ctx, http.MethodPost, w.responder.OCSP(), bytes.NewReader(question)))(t)
 		response := must(a.RoundTrip(r))(t)
 		body := must(io.ReadAll(response.Body))(t)

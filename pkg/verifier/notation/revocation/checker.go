@@ -49,6 +49,7 @@ type Options struct {
 type Checker struct {
 	signing, timestamping revocation.Validator
 	lists                 *lists
+	findings              *findings
 	prefetches            *semaphore.Weighted
 }
 
@@ -76,13 +77,17 @@ func New(o Options) (*Checker, error) {
 	}
 	ocspClient := *client
 	ocspClient.Transport = answers
-	c := &Checker{lists: lists, prefetches: semaphore.NewWeighted(fetchers)}
+	findings, err := newFindings()
+	if err != nil {
+		return nil, err
+	}
+	c := &Checker{lists: lists, findings: findings, prefetches: semaphore.NewWeighted(fetchers)}
 	for to, use := range map[*revocation.Validator]purpose.Purpose{&c.signing: purpose.CodeSigning, &c.timestamping: purpose.Timestamping} {
 		inner, err := revocation.NewWithOptions(revocation.Options{OCSPHTTPClient: &ocspClient, CRLFetcher: lists, CertChainPurpose: use})
 		if err != nil {
 			return nil, err
 		}
-		*to = validator{inner}
+		*to = validator{inner, use, findings}
 	}
 	return c, nil
 }
@@ -92,6 +97,12 @@ func (c *Checker) Signing() revocation.Validator { return c.signing }
 
 // Timestamping returns the check of the certificates of timestamping authorities.
 func (c *Checker) Timestamping() revocation.Validator { return c.timestamping }
+
+// Good reports whether the answer to a question was, and still is, that no certificate is revoked. It is no when that would have to be found
+// out again, by a check; nobody is asked for it here, except that what is due is renewed in the background.
+func (c *Checker) Good(ctx context.Context, question Question) bool {
+	return c.findings.get(ctx, question) != nil
+}
 
 // Prefetch fetches, in the background and for a minute at most, the revocation lists that certs name and that are not held yet. What fails is
 // logged, and fetched again when it is needed; so is what is beyond the first maxLists certificates that name any.

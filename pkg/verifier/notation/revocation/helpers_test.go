@@ -108,11 +108,11 @@ func (w *world) expectAsked(t *testing.T, want int) {
 
 // held returns the list at the responder's address that is in memory.
 func (w *world) held() (number string, ok bool) {
-	bundle, _ := w.lists.memory.get(keyOf(w.responder.CRL(), w.root.Certificate()), w.clock.Now())
-	if bundle == nil {
+	held, _ := w.lists.memory.get(keyOf(w.responder.CRL(), w.root.Certificate()), w.clock.Now())
+	if held.bundle == nil {
 		return "", false
 	}
-	return bundle.BaseCRL.Number.String(), true
+	return held.bundle.BaseCRL.Number.String(), true
 }
 
 // size returns how many lists are in memory.

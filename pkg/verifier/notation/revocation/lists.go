@@ -35,15 +35,18 @@ func newLists(client *http.Client, d *disk, now func() time.Time, log *slog.Logg
 // Fetch returns the revocation list at url, for the chain that ctx knows of. One that is held is returned at once, and renewed in the
 // background if it is time for that.
 func (l *lists) Fetch(ctx context.Context, url string) (*crl.Bundle, error) {
+	inquiry := inquiryOf(ctx)
+	inquiry.ask()
 	issuers := issuersOf(ctx, url)
 	for _, issuer := range issuers {
 		key := keyOf(url, issuer)
-		bundle, renew := l.memory.get(key, l.now())
+		held, renew := l.memory.get(key, l.now())
 		if renew {
 			go l.renew(flight.Detach(ctx), key, issuer)
 		}
-		if bundle != nil {
-			return bundle, nil
+		if held.bundle != nil {
+			l.relyOn(inquiry, key, held.version)
+			return held.bundle, nil
 		}
 	}
 	ctx, cancel := withShare(ctx, listShare, listTimeout)
@@ -51,24 +54,33 @@ func (l *lists) Fetch(ctx context.Context, url string) (*crl.Bundle, error) {
 	err := errors.New("no certificate of the chain names it")
 	for _, issuer := range issuers {
 		var bundle *crl.Bundle
-		if bundle, err = l.load(ctx, keyOf(url, issuer), issuer); err == nil {
+		key := keyOf(url, issuer)
+		if bundle, err = l.load(ctx, key, issuer); err == nil {
+			l.relyOn(inquiry, key, l.memory.versionOf(key, bundle))
 			return bundle, nil
 		}
 	}
 	return nil, err
 }
 
+// relyOn notes that an inquiry uses a list, if that is held.
+func (l *lists) relyOn(i *inquiry, key listKey, version uint64) {
+	if version != 0 && len(key.url) <= maxGroundURL {
+		i.rely(listGround{l, key, version})
+	}
+}
+
 // load returns a list that is not held yet: as it was prefetched, from the disk, or else from its address. An issuer of nil is not known yet.
 func (l *lists) load(ctx context.Context, key listKey, issuer *x509.Certificate) (*crl.Bundle, error) {
 	return l.calls.Do(ctx, key.String(), func(ctx context.Context) (*crl.Bundle, error) {
 		now := l.now()
-		if bundle, _ := l.memory.get(key, now); bundle != nil {
-			return bundle, nil // another call, which has just ended, brought it
+		if held, _ := l.memory.get(key, now); held.bundle != nil {
+			return held.bundle, nil // another call, which has just ended, brought it
 		}
 		unsigned := listKey{url: key.url}
-		if bundle, _ := l.memory.get(unsigned, now); bundle != nil && check(bundle, issuer, now) == nil {
+		if held, _ := l.memory.get(unsigned, now); held.bundle != nil && check(held.bundle, issuer, now) == nil {
 			l.memory.remove(unsigned)
-			return l.memory.put(key, bundle, issuer, dueAt(bundle, now)), nil
+			return l.memory.put(key, held.bundle, issuer, dueAt(held.bundle, now)), nil
 		}
 		if bundle := l.disk.get(ctx, key.url); bundle != nil && l.memory.fits(bundle) && check(bundle, issuer, now) == nil {
 			return l.memory.put(key, bundle, issuer, now), nil // nobody knows how long it has been there

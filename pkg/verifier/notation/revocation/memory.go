@@ -44,6 +44,8 @@ type heldList struct {
 	issuer *x509.Certificate // that signed it; nil when not known yet
 	due    time.Time         // when to fetch it again
 	cost   int
+
+	version uint64 // of what is held, different each time that something is put; lists that are not held have 0
 }
 
 // memory holds the lists used last.
@@ -52,6 +54,8 @@ type memory struct {
 	lists *simplelru.LRU[listKey, *heldList]
 	cost  int
 	limit int // of cost
+
+	version uint64 // of what was put last
 }
 
 func newMemory() *memory {
@@ -61,19 +65,31 @@ func newMemory() *memory {
 	return m
 }
 
-// get returns a list that is in date at now, and whether it is to be renewed. Only one caller is told to, who then has retryAfter for it.
-func (m *memory) get(key listKey, now time.Time) (bundle *crl.Bundle, renew bool) {
+// get returns a list that is in date at now, without a bundle if there is none, and whether it is to be renewed. Only one caller is told to, who
+// then has retryAfter for it.
+func (m *memory) get(key listKey, now time.Time) (list heldList, renew bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	held, ok := m.lists.Get(key)
 	if !ok {
-		return nil, false
+		return heldList{}, false
 	}
 	if now.After(ends(held.bundle)) {
 		m.lists.Remove(key)
-		return nil, false
+		return heldList{}, false
 	}
-	return held.bundle, held.claim(now)
+	renew = held.claim(now)
+	return *held, renew
+}
+
+// versionOf returns the version of a list if it is the one held, and 0 otherwise.
+func (m *memory) versionOf(key listKey, bundle *crl.Bundle) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if held, ok := m.lists.Peek(key); ok && held.bundle == bundle {
+		return held.version
+	}
+	return 0
 }
 
 func (h *heldList) claim(now time.Time) bool {
@@ -94,15 +110,17 @@ func (m *memory) put(key listKey, bundle *crl.Bundle, issuer *x509.Certificate, 
 		return held.bundle
 	}
 	cost := costOf(bundle)
+	m.version++
+	next := heldList{bundle: bundle, issuer: issuer, due: due, cost: cost, version: m.version}
 	switch {
 	case cost > m.limit:
 		m.lists.Remove(key)
 		return bundle
 	case ok: // being renewed is not being used: it keeps its place
 		m.cost -= held.cost
-		*held = heldList{bundle, issuer, due, cost}
+		*held = next
 	default:
-		m.lists.Add(key, &heldList{bundle, issuer, due, cost})
+		m.lists.Add(key, &next)
 	}
 	for m.cost += cost; m.lists.Len() > maxLists || m.cost > m.limit; {
 		m.lists.RemoveOldest()
