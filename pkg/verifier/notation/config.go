@@ -26,6 +26,7 @@ type parameters struct {
 	certPaths     []string
 	certStores    map[truststore.Type]map[string][]string // store type → store name → key management providers
 	policies      *trustpolicy.Document
+	filesRead     bool // for trust stores that certStores does not have
 }
 
 // parseParameters reads cfg as Ratify does, which means through JSON and without regard to the case of keys, but takes no key that it does

@@ -3,10 +3,12 @@ package notation
 import (
 	"context"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/notaryproject/notation-core-go/signature/cose"
 	"github.com/notaryproject/notation-core-go/signature/jws"
 	"github.com/notaryproject/tspclient-go"
@@ -27,10 +29,24 @@ const (
 	// maxRSABits limits the keys of these certificates, and those of trust anchors, as crypto/tls does. Verifying takes time that grows with the square of the length (a key
 	// of 64 KiB: 11 s), cannot be cancelled, and is done before it is known whose key it is. The specification allows up to 4096 for signing.
 	maxRSABits = 8192
+
+	// maxLight bounds the certificates that are known to have reasonable keys; they take 150 bytes each. Signers have two to four.
+	maxLight = 4096
 )
 
+// effort finds out whether verifying an envelope could take unreasonably long. It remembers the digests of certificates that passed, which all
+// signatures of a signer have in common: the same bytes pass again, and need not be parsed for it.
+type effort struct {
+	light *lru.Cache[[sha256.Size]byte, struct{}]
+}
+
+func newEffort() (*effort, error) {
+	light, err := lru.New[[sha256.Size]byte, struct{}](maxLight)
+	return &effort{light}, err
+}
+
 // readEnvelope returns the only blob of a signature manifest, and its media type. See "Signature Manifest" in the signature specification.
-func readEnvelope(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor,
+func (v *Verifier) readEnvelope(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor,
 	store referrerstore.ReferrerStore) (envelope []byte, mediaType string, err error) {
 	const remedy = "sign the image again with notation; delete this artifact if it is no signature"
 	manifest, err := store.GetReferenceManifest(ctx, subject, desc)
@@ -58,7 +74,7 @@ func readEnvelope(ctx context.Context, subject common.Reference, desc ocispecs.R
 	if err := sameContent(blob, envelope); err != nil {
 		return nil, "", fmt.Errorf("read the signature's envelope: %w", err)
 	}
-	if err := checkEffort(envelope, blob.MediaType); err != nil {
+	if err := v.effort.check(envelope, blob.MediaType); err != nil {
 		return nil, "", refuse(checkFormat, "the signature's envelope: "+err.Error(), remedy)
 	}
 	return envelope, blob.MediaType, nil
@@ -75,35 +91,55 @@ func sameContent(desc ocispec.Descriptor, content []byte) error {
 	return nil
 }
 
-// checkEffort returns an error when verifying the envelope could take unreasonably long. What it cannot parse, notation-go refuses.
-func checkEffort(envelope []byte, mediaType string) error {
+// check returns an error when verifying the envelope could take unreasonably long. What it cannot parse, notation-go refuses.
+func (e *effort) check(envelope []byte, mediaType string) error {
 	chain, timestamp := unsignedParts(envelope, mediaType)
-	var certs []*x509.Certificate
-	for _, der := range chain {
-		if cert, err := x509.ParseCertificate(der); err == nil {
-			certs = append(certs, cert)
-		}
-	}
-	if err := checkCertificates(certs); err != nil {
+	if err := checkLength(len(chain)); err != nil {
 		return err
 	}
-	if token, err := tspclient.ParseSignedToken(timestamp); err == nil {
-		if err := checkCertificates(token.Certificates); err != nil {
-			return fmt.Errorf("timestamp: %w", err)
+	for i, der := range chain {
+		if err := e.checkCertificate(der); err != nil {
+			return fmt.Errorf("certificate %d has %w", i+1, err)
+		}
+	}
+	if len(timestamp) == 0 {
+		return nil
+	}
+	token, err := tspclient.ParseSignedToken(timestamp)
+	if err != nil {
+		return nil
+	}
+	if err := checkLength(len(token.Certificates)); err != nil {
+		return fmt.Errorf("timestamp: %w", err)
+	}
+	for i, cert := range token.Certificates {
+		if err := checkKey(cert); err != nil {
+			return fmt.Errorf("timestamp: certificate %d has %w", i+1, err)
 		}
 	}
 	return nil
 }
 
-func checkCertificates(certs []*x509.Certificate) error {
-	if len(certs) > maxChainLength {
-		return fmt.Errorf("it has %d certificates; more than %d are not accepted", len(certs), maxChainLength)
+func checkLength(certificates int) error {
+	if certificates > maxChainLength {
+		return fmt.Errorf("it has %d certificates; more than %d are not accepted", certificates, maxChainLength)
 	}
-	for i, cert := range certs {
-		if err := checkKey(cert); err != nil {
-			return fmt.Errorf("certificate %d has %w", i+1, err)
-		}
+	return nil
+}
+
+func (e *effort) checkCertificate(der []byte) error {
+	digest := sha256.Sum256(der)
+	if _, ok := e.light.Get(digest); ok {
+		return nil
 	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil
+	}
+	if err := checkKey(cert); err != nil {
+		return err
+	}
+	e.light.Add(digest, struct{}{})
 	return nil
 }
 

@@ -1,8 +1,6 @@
 package notation
 
 import (
-	"time"
-
 	"github.com/opencontainers/go-digest"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
@@ -31,22 +29,35 @@ func newFacts(signature digest.Digest) facts {
 	return facts{factDigest: signature.String()}
 }
 
-// record adds what the envelope, if it could be read, says about the signer.
-func (j *judgement) record(f facts) {
-	if warnings := j.warnings(); warnings != "" {
-		f[factWarnings] = printable.Line(warnings)
-	}
+// signedBy is what is told about a signer: names of the signing certificate, its serial number and end.
+type signedBy struct{ issuer, subject, serial, notAfter string }
+
+func (s signedBy) size() int { return len(s.issuer) + len(s.subject) + len(s.serial) + len(s.notAfter) }
+
+// signedBy returns what the envelope, if it could be read, says about the signer, and when it claims to be signed, empty if it does not say.
+func (j *judgement) signedBy() (by signedBy, at string) {
 	signer := j.signer()
 	if signer == nil {
-		return
+		return signedBy{}, ""
 	}
 	leaf := signer.CertificateChain[0]
-	f[factIssuer] = printable.Line(leaf.Issuer.String())
-	f[factSN] = printable.Line(leaf.Subject.String())
-	f[factSubject] = printable.Line(leaf.Subject.String())
-	f[factSerial] = printable.Line(leaf.SerialNumber.Text(16))
-	f[factNotAfter] = leaf.NotAfter.UTC().Format(time.RFC3339)
-	if at := signer.SignedAttributes.SigningTime; !at.IsZero() {
-		f[factSigningTime] = at.UTC().Format(time.RFC3339)
+	by = signedBy{
+		issuer: printable.Line(leaf.Issuer.String()), subject: printable.Line(leaf.Subject.String()),
+		serial: printable.Line(leaf.SerialNumber.Text(16)), notAfter: stamp(leaf.NotAfter),
+	}
+	if t := signer.SignedAttributes.SigningTime; !t.IsZero() {
+		at = stamp(t)
+	}
+	return by, at
+}
+
+// add adds what is known about the signer.
+func (f facts) add(by signedBy, at string) {
+	if by == (signedBy{}) {
+		return
+	}
+	f[factIssuer], f[factSN], f[factSubject], f[factSerial], f[factNotAfter] = by.issuer, by.subject, by.subject, by.serial, by.notAfter
+	if at != "" {
+		f[factSigningTime] = at
 	}
 }

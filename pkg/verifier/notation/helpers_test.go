@@ -265,7 +265,7 @@ func verify(ctx context.Context, v *Verifier, store *memoryStore) (verifier.Veri
 
 func verifyIn(ctx context.Context, v *Verifier, store *memoryStore, path string) (verifier.VerifierResult, error) {
 	subject := common.Reference{Path: path, Digest: store.subject.Digest, Original: path + "@" + store.subject.Digest.String()}
-	desc := ocispecs.ReferenceDescriptor{ArtifactType: artifactType, Descriptor: imageOf("the signature's manifest")}
+	desc := ocispecs.ReferenceDescriptor{ArtifactType: artifactType, Descriptor: imageOf(fmt.Sprint("the signature's manifest ", store.manifest.Blobs))}
 	return v.Verify(ctx, subject, desc, store)
 }
 

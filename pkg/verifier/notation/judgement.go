@@ -22,7 +22,7 @@ const maxNamedAnchors = 5
 
 // judgement puts the outcome of notation-go's verification into words.
 type judgement struct {
-	policy  *trustpolicy.TrustPolicy
+	policy  *statement
 	stores  trustStores
 	subject ocispec.Descriptor
 	outcome *notation.VerificationOutcome
@@ -65,11 +65,11 @@ func (j *judgement) warnings() string {
 	return strings.Join(warnings, "; ")
 }
 
-// describe returns the message of a verified signature.
-func (j *judgement) describe() string {
-	message := fmt.Sprintf("signature verified: signed by %s", j.signer().CertificateChain[0].Subject)
-	if warnings := j.warnings(); warnings != "" {
-		message += fmt.Sprintf("; trust policy %q lets failed checks pass: %s", j.policy.Name, warnings)
+// describe returns the message of a verified signature, with the failed checks that the trust policy only logs.
+func describe(by signedBy, policy *statement, warnings string) string {
+	message := "signature verified: signed by " + by.subject
+	if warnings != "" {
+		message += fmt.Sprintf("; trust policy %q lets failed checks pass: %s", policy.Name, warnings)
 	}
 	return message
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/notaryproject/notation-core-go/revocation/result"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
+	checker "github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation/revocation"
 )
 
 // witnessing tells the witness of the verification what notation-go keeps to itself: whether a certificate is revoked or its status unknown.
@@ -21,7 +22,9 @@ type witnessing struct {
 
 func (v witnessing) ValidateContext(ctx context.Context, o revocation.ValidateContextOptions) ([]*result.CertRevocationResult, error) {
 	results, err := v.Validator.ValidateContext(ctx, o)
-	if w := witnessOf(ctx); v.purpose == purpose.Timestamping {
+	w := witnessOf(ctx)
+	w.questions, w.chains = append(w.questions, checker.QuestionOf(v.purpose, o)), append(w.chains, o.CertChain)
+	if v.purpose == purpose.Timestamping {
 		w.timestamping = unknownStatus(o, results)
 	} else {
 		w.revocation = unknownStatus(o, results)

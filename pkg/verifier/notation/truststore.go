@@ -71,7 +71,6 @@ func (s trustStores) all() []*x509.Certificate {
 func loadTrustStores(ctx context.Context, p *parameters, o Options) (trustStores, error) {
 	stores := make(trustStores)
 	var fromFiles []*x509.Certificate
-	filesRead := false
 	for i, policy := range p.policies.TrustPolicies {
 		for j, reference := range policy.TrustStores {
 			kind, name, _ := strings.Cut(reference, ":") // validated with the document
@@ -89,11 +88,11 @@ func loadTrustStores(ctx context.Context, p *parameters, o Options) (trustStores
 				field = definitionOf(key)
 				certs, err = certificatesOf(ctx, field, providers, o)
 			} else {
-				if !filesRead {
+				if !p.filesRead {
 					if fromFiles, err = readCertPaths(p.certPaths); err != nil {
 						return nil, err
 					}
-					filesRead = true
+					p.filesRead = true
 				}
 				if certs = fromFiles; len(certs) == 0 {
 					return nil, parameter.Errorf(field, "names the trust store %s, which does not exist or has no certificates: "+

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/notaryproject/notation-core-go/revocation/purpose"
 	"github.com/notaryproject/notation-go"
@@ -50,8 +51,10 @@ type Options struct {
 type Verifier struct {
 	name, kind    string
 	artifactTypes []string
-	policies      *trustpolicy.Document
+	policies      *statements
 	stores        trustStores
+	effort        *effort
+	outcomes      *outcomes
 	inner         notation.Verifier
 	log           *slog.Logger
 }
@@ -86,8 +89,18 @@ func New(ctx context.Context, cfg config.VerifierConfig, o Options) (*Verifier, 
 	if err != nil {
 		return nil, parameter.Errorf("trustPolicyDoc", "%w", err)
 	}
+	v := &Verifier{name: p.name, kind: p.kind, artifactTypes: p.artifactTypes, stores: stores, inner: inner, log: o.Log}
+	if v.policies, err = newStatements(p.policies); err != nil {
+		return nil, parameter.Errorf("trustPolicyDoc", "%w", err)
+	}
+	if v.effort, err = newEffort(); err != nil {
+		return nil, err
+	}
+	if v.outcomes, err = newOutcomes(o.Revocation); err != nil {
+		return nil, err
+	}
 	o.Revocation.Prefetch(ctx, stores.all())
-	return &Verifier{name: p.name, kind: p.kind, artifactTypes: p.artifactTypes, policies: p.policies, stores: stores, inner: inner, log: o.Log}, nil
+	return v, nil
 }
 
 // Name returns the verifier's name in the configuration.
@@ -134,18 +147,13 @@ func (v *Verifier) Verify(ctx context.Context, subject common.Reference, desc oc
 // learns on the way.
 func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor, store referrerstore.ReferrerStore,
 	facts facts) (string, error) {
-	reference := fmt.Sprintf("%s@%s", subject.Path, subject.Digest)
-	policy, err := v.policies.GetApplicableTrustPolicy(reference)
-	if err != nil {
+	policy := v.policies.of(subject.Path)
+	if policy == nil {
 		return "", refuse(checkPolicy, fmt.Sprintf("no trust policy of the verifier covers the repository %s", subject.Path),
 			"add the repository, or *, to the registryScopes of a trust policy")
 	}
-	level, err := policy.SignatureVerification.GetVerificationLevel()
-	if err != nil {
-		return "", err // validated by New
-	}
-	facts[factPolicy], facts[factLevel] = policy.Name, level.Name
-	if level.Name == trustpolicy.LevelSkip.Name {
+	facts[factPolicy], facts[factLevel] = policy.Name, policy.level
+	if policy.level == trustpolicy.LevelSkip.Name {
 		return fmt.Sprintf("nothing was verified: trust policy %q is set to skip", policy.Name), nil
 	}
 
@@ -156,20 +164,35 @@ func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc oc
 	if subjectDesc == nil || subject.Digest != "" && subjectDesc.Digest != subject.Digest {
 		return "", errors.New("read the subject: the store describes another one")
 	}
-	envelope, mediaType, err := readEnvelope(ctx, subject, desc, store)
+	start := time.Now()
+	key := keyOf(policy, subjectDesc.Descriptor, desc.Digest)
+	if known, ok := v.outcomes.get(ctx, key, start); ok {
+		v.log.DebugContext(ctx, "notation: the signature verified before, and nothing that this rests on has changed", slog.Any("signature", desc.Digest))
+		facts.add(known.by.Value(), known.at)
+		return describe(known.by.Value(), policy, ""), nil
+	}
+	envelope, mediaType, err := v.readEnvelope(ctx, subject, desc, store)
 	if err != nil {
 		return "", err
 	}
 
 	ctx, saw := withWitness(log.WithLogger(ctx, debugLogger{ctx, v.log}))
 	outcome, err := v.inner.Verify(ctx, subjectDesc.Descriptor, envelope, notation.VerifierVerifyOptions{
-		ArtifactReference:  reference,
+		ArtifactReference:  fmt.Sprintf("%s@%s", subject.Path, subject.Digest),
 		SignatureMediaType: mediaType,
 	})
-	j := judgement{policy: policy, stores: v.stores, subject: subjectDesc.Descriptor, outcome: outcome, saw: saw}
-	j.record(facts)
+	j := &judgement{policy: policy, stores: v.stores, subject: subjectDesc.Descriptor, outcome: outcome, saw: saw}
+	by, at := j.signedBy()
+	facts.add(by, at)
+	warnings := j.warnings()
+	if warnings != "" {
+		facts[factWarnings] = printable.Line(warnings)
+	}
 	if err != nil {
 		return "", j.explain(ctx, err)
 	}
-	return j.describe(), nil
+	if desc.Digest.Validate() == nil { // else the key does not say which signature it is
+		v.outcomes.put(ctx, key, j, start)
+	}
+	return describe(by, policy, warnings), nil
 }
