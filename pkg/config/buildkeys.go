@@ -145,7 +145,7 @@ func (b *Builder) read(ctx context.Context, providers KeyProviders, wanted func(
 		case is.err == nil && is.degraded != nil && news:
 			b.Log.Warn("a key management provider could not be read in full; what it held stays in use", "provider", name, "since", is.since,
 				"error", is.degraded)
-		case is.err == nil && (differs || !is.held.same(was.held)):
+		case is.err == nil && (differs || !is.held.Same(was.held)):
 			b.Log.Info("key material loaded", "provider", name, "certificates", is.held.CertificateStatus, "keys", is.held.KeyStatus)
 		}
 	}

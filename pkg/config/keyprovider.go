@@ -34,8 +34,8 @@ type KeyMaterial struct {
 	CertificateStatus, KeyStatus keymanagementprovider.KeyManagementProviderStatus
 }
 
-// same tells whether m has the certificates and keys of other. The provider's words may differ.
-func (m KeyMaterial) same(other KeyMaterial) bool {
+// Same tells whether m has the certificates and keys of other. The provider's words may differ.
+func (m KeyMaterial) Same(other KeyMaterial) bool {
 	if len(m.Certificates) != len(other.Certificates) {
 		return false
 	}
@@ -158,7 +158,7 @@ func (p *KeyProvider) Read(ctx context.Context) (changed bool, err error) {
 	p.degraded, p.since = degraded, since
 	switch {
 	case readErr == nil:
-		changed = p.err != nil || !p.held.same(held)
+		changed = p.err != nil || !p.held.Same(held)
 		p.held, p.err = held, nil
 	case p.err != nil || errors.Is(readErr, keymaterial.ErrGone):
 		changed = p.err == nil

@@ -85,4 +85,4 @@ func (p KeyProviders) holdings() holdings {
 	return all
 }
 
-func (h holdings) same(other holdings) bool { return maps.EqualFunc(h, other, KeyMaterial.same) }
+func (h holdings) same(other holdings) bool { return maps.EqualFunc(h, other, KeyMaterial.Same) }

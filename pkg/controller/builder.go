@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ratify-project/ratify/api/v1beta1"
 	"github.com/ratify-project/ratify/pkg/policyprovider"
 	policyconfig "github.com/ratify-project/ratify/pkg/policyprovider/config"
 	"github.com/ratify-project/ratify/pkg/referrerstore"
@@ -32,6 +33,7 @@ type Builder struct {
 
 	mu       sync.Mutex
 	material material
+	again    time.Time // when Build is needed for what could not be downloaded; zero: it is not
 }
 
 // Status is what became of a resource.
@@ -52,16 +54,20 @@ type Status struct {
 
 // Build makes a Snapshot of all resources there are, and tells what became of each.
 func (b *Builder) Build(ctx context.Context, r Resources) (*verification.Snapshot, []Status) {
-	run := &build{Builder: b, scopes: make(map[string]*verification.Scope)}
+	stores, verifiers := r.stores(), r.verifiers()
+	run := &build{Builder: b, scopes: make(map[string]*verification.Scope), sources: sourcesOf(stores, verifiers)}
 	run.keyMaterial = b.keyMaterial().renew(b.Factories, r.keyManagementProviders())
 	run.keyMaterial.readNew(ctx)
 	b.mu.Lock()
 	b.material = run.keyMaterial
 	b.mu.Unlock()
 	run.statuses = run.keyMaterial.statuses()
-	run.makeStores(ctx, r.stores())
+	run.makeStores(ctx, stores)
 	run.makePolicies(r.policies())
-	run.makeVerifiers(ctx, r.verifiers())
+	run.makeVerifiers(ctx, verifiers)
+	b.mu.Lock()
+	b.again = run.again
+	b.mu.Unlock()
 
 	cluster := *run.scope("")
 	delete(run.scopes, "")
@@ -76,11 +82,36 @@ func (b *Builder) Build(ctx context.Context, r Resources) (*verification.Snapsho
 }
 
 // Refresh reads the key management providers that are due. It calls changed, maybe at the same time, for each namespace of which one holds
-// something else than before, so that Build is needed: what the cluster does not trust any more must not wait for a tenant's that hangs.
-func (b *Builder) Refresh(ctx context.Context, changed func()) { b.keyMaterial().readDue(ctx, changed) }
+// something else than before, so that Build is needed: what the cluster does not trust any more must not wait for a tenant's that hangs. It also
+// calls changed if something that could not be downloaded is to be tried again.
+func (b *Builder) Refresh(ctx context.Context, changed func()) {
+	b.mu.Lock()
+	material, again := b.material, b.again
+	retry := !again.IsZero() && !time.Now().Before(again)
+	if retry {
+		b.again = time.Time{} // Build sets it again
+	}
+	b.mu.Unlock()
+	if retry {
+		changed()
+	}
+	material.readDue(ctx, changed)
+}
 
 // Due returns when Refresh is to be called the next time; zero: not before the next Build.
-func (b *Builder) Due() time.Time { return b.keyMaterial().providers().Due() }
+func (b *Builder) Due() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return earliest(b.material.providers().Due(), b.again)
+}
+
+// earliest returns the earlier of two times that may be zero, which means never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
 
 // KeyProviders tells what became of the key management providers of the last Build, as they are now.
 func (b *Builder) KeyProviders() []Status { return b.keyMaterial().statuses() }
@@ -95,9 +126,11 @@ func (b *Builder) keyMaterial() material {
 type build struct {
 	*Builder
 	keyMaterial material
+	sources     map[string][]*v1beta1.PluginSource // what is downloaded, by the paths of programs
 	scopes      map[string]*verification.Scope
 	mandatory   verification.Mandatory
 	statuses    []Status
+	again       time.Time
 }
 
 func (b *build) scope(namespace string) *verification.Scope {
@@ -114,16 +147,16 @@ func (b *build) tell(id ID, err error, usable bool) {
 func (b *build) makeStores(ctx context.Context, resources []resource) {
 	made := make(parts[referrerstore.ReferrerStore])
 	for _, r := range resources {
-		p := b.Builder.stores.renew(r, true, func(s spec, block map[string]any) (referrerstore.ReferrerStore, bool, error) {
+		p := b.Builder.stores.renew(r, b.holds, func(s spec, block map[string]any) (store referrerstore.ReferrerStore, on basis, mandatory bool, err error) {
 			if err := checkPrograms(r.ID, s, block); err != nil {
-				return nil, false, err
+				return nil, on, false, err
 			}
 			if err := checkTenantsStore(r.ID, block); err != nil {
-				return nil, false, err
+				return nil, on, false, err
 			}
 			block["name"] = s.kind
-			store, err := b.Factories.Store(ctx, block, config.StoreInput{Version: s.pluginVersion(), PluginDirs: s.pluginDirs()})
-			return store, false, err
+			store, err = b.Factories.Store(ctx, block, config.StoreInput{Version: s.pluginVersion(), PluginDirs: s.pluginDirs()})
+			return store, basis{sources: b.sources[s.program()]}, false, err
 		})
 		made[r.ID] = p
 		store := p.made
@@ -132,6 +165,7 @@ func (b *build) makeStores(ctx context.Context, resources []resource) {
 		}
 		scope := b.scope(r.Namespace)
 		scope.Stores = append(scope.Stores, store)
+		b.again = earliest(b.again, p.again)
 		b.tell(r.ID, p.err, p.usable)
 	}
 	b.Builder.stores = made
@@ -144,19 +178,19 @@ func (b *build) makePolicies(resources []resource) {
 			b.tell(r.ID, fmt.Errorf("metadata.name: a policy counts only under the name %s", policyName), false)
 			continue
 		}
-		p := b.Builder.policies.renew(r, true, func(s spec, block map[string]any) (policy policyprovider.PolicyProvider, mandatory bool, err error) {
+		p := b.Builder.policies.renew(r, b.holds, func(s spec, block map[string]any) (policy policyprovider.PolicyProvider, on basis, mandatory bool, err error) {
 			if mandatory, err = takeMandatory(r.ID, block); err != nil {
-				return nil, mandatory, err
+				return nil, on, mandatory, err
 			}
 			if len(block) == 0 {
-				return nil, mandatory, errors.New("spec.parameters is missing")
+				return nil, on, mandatory, errors.New("spec.parameters is missing")
 			}
 			if err := checkTenantsPolicy(r.ID, block); err != nil {
-				return nil, mandatory, err
+				return nil, on, mandatory, err
 			}
 			block["name"] = s.kind
 			policy, err = b.Factories.Policy(policyconfig.PoliciesConfig{PolicyPlugin: block})
-			return policy, mandatory, err
+			return policy, on, mandatory, err
 		})
 		made[r.ID] = p
 		scope := b.scope(r.Namespace)
@@ -176,20 +210,24 @@ func (b *build) makePolicies(resources []resource) {
 func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
 	made := make(parts[verifier.ReferenceVerifier])
 	for _, r := range resources {
-		access := reader{b.keyMaterial, r.Namespace}
-		p := b.Builder.verifiers.renew(r, false, func(s spec, block map[string]any) (v verifier.ReferenceVerifier, mandatory bool, err error) {
+		p := b.Builder.verifiers.renew(r, b.holds, func(s spec, block map[string]any) (v verifier.ReferenceVerifier, on basis, mandatory bool, err error) {
 			if mandatory, err = takeMandatory(r.ID, block); err != nil {
-				return nil, mandatory, err
+				return nil, on, mandatory, err
 			}
 			if err := checkPrograms(r.ID, s, block); err != nil {
-				return nil, mandatory, err
+				return nil, on, mandatory, err
 			}
+			access := newReader(b.keyMaterial, r.Namespace)
 			block["name"], block["type"], block["artifactTypes"] = r.Name, s.kind, s.artifactTypes
 			v, err = b.Factories.Verifier(ctx, block, config.VerifierInput{
 				Namespace: r.Namespace, Certificates: access.certificates, Keys: access.keys,
 				Version: s.pluginVersion(), PluginDirs: s.pluginDirs(),
 			})
-			return v, mandatory, err
+			on = basis{answers: access.answers, sources: b.sources[s.program()]}
+			if made, ok := v.(config.FromFiles); ok {
+				on.files = made.FromFiles()
+			}
+			return v, on, mandatory, err
 		})
 		made[r.ID] = p
 		v := p.made
@@ -202,6 +240,7 @@ func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
 		}
 		scope := b.scope(r.Namespace)
 		scope.Verifiers = append(scope.Verifiers, v)
+		b.again = earliest(b.again, p.again)
 		if p.mandatory {
 			b.mandatory.Verifiers = append(b.mandatory.Verifiers, v)
 		}

@@ -147,10 +147,24 @@ func (p *provider) material() (config.KeyMaterial, error) {
 	return p.made.Material()
 }
 
-// reader is the access that the resources of one namespace have to the key management providers.
+// reader is the access that a resource of a namespace has to the key management providers. Whoever asks again gets the same answer.
 type reader struct {
 	material
 	namespace string
+	answers   map[string]answer // by reference
+}
+
+func newReader(m material, namespace string) reader {
+	return reader{m, namespace, make(map[string]answer)}
+}
+
+func (r reader) ask(reference string) answer {
+	told, ok := r.answers[reference]
+	if !ok {
+		told.held, told.err = r.find(reference)
+		r.answers[reference] = told
+	}
+	return told
 }
 
 func (r reader) find(reference string) (config.KeyMaterial, error) {
@@ -172,11 +186,11 @@ func (r reader) find(reference string) (config.KeyMaterial, error) {
 }
 
 func (r reader) certificates(_ context.Context, reference string) ([]*x509.Certificate, error) {
-	found, err := r.find(reference)
-	return found.Certificates, err
+	told := r.ask(reference)
+	return told.held.Certificates, told.err
 }
 
 func (r reader) keys(_ context.Context, reference string) (map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey, error) {
-	found, err := r.find(reference)
-	return found.Keys, err
+	told := r.ask(reference)
+	return told.held.Keys, told.err
 }

@@ -90,6 +90,14 @@ func (v *Verifier) CanVerify(_ context.Context, desc ocispecs.ReferenceDescripto
 // GetNestedReferences returns the artifact types that are looked for on signatures, as configured.
 func (v *Verifier) GetNestedReferences() []string { return v.nested }
 
+// FromFiles tells whether keys, or material that the environment names, were read of files, which may change.
+func (v *Verifier) FromFiles() bool {
+	return slices.ContainsFunc(v.policies, func(p *trustPolicy) bool {
+		return p.given.authorities != nil || p.given.rekor != nil || p.given.ctLogs != nil ||
+			slices.ContainsFunc(p.keys, func(k namedKey) bool { return k.Provider == fileProvider })
+	})
+}
+
 // Verify judges the signatures in the manifest that desc describes as ones of subject. The result is a decision; an error means that there is none,
 // because something could not be read or asked, and wraps what failed; the caller knows of which manifest.
 func (v *Verifier) Verify(ctx context.Context, subject common.Reference, desc ocispecs.ReferenceDescriptor,
