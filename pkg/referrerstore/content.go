@@ -65,7 +65,7 @@ func (s *Store) noteSize(key string, size int64) {
 	if other, ok := s.sizes.Get(key); ok && other != size {
 		size = disputed
 	}
-	s.sizes.Put(key, size, descriptorCost)
+	s.sizes.Put(key, size, 0)
 }
 
 // declaredSize returns what manifests declare for a blob, if they agree.

@@ -83,7 +83,7 @@ func (s *Store) list(ctx context.Context, r reference, desc ocispec.Descriptor) 
 		// The subject may be asked for at the same time. If it turns out not to be there, that nothing refers to it says nothing about the
 		// time when it is.
 		if _, there := s.descriptors.Get(r.key()); s.settings.cacheEnabled && (there || len(found) > 0) {
-			s.referrers.Put(r.key(), found, cost+descriptorCost)
+			s.referrers.Put(r.key(), found, cost)
 		}
 		return found, nil
 	})
@@ -108,7 +108,7 @@ func (s *Store) askReferrers(ctx context.Context, r reference, desc ocispec.Desc
 	}
 	found, tagged, err := s.askTag(ctx, r, desc)
 	if tagged {
-		s.noReferrersAPI.Put(r.registry, struct{}{}, descriptorCost)
+		s.noReferrersAPI.Put(r.registry, struct{}{}, 0)
 	}
 	return found, err
 }

@@ -107,9 +107,21 @@ func validateSubject(desc ocispec.Descriptor) error {
 	return validate(desc, maxManifest)
 }
 
-// readAll reads what desc describes, which must have been validated, and checks it against size and digest.
-func readAll(body io.Reader, desc ocispec.Descriptor) ([]byte, error) {
-	data, err := content.ReadAll(body, desc)
+// readAtOnce is up to which size what an answer announces is believed before it is read. Signatures and their manifests have a few kilobytes.
+const readAtOnce = 64 << 10
+
+// readAll reads what desc describes, which must have been validated, and checks it against size and digest. What is small, which is what is kept in
+// numbers, takes no more memory than its size.
+func readAll(body io.Reader, desc ocispec.Descriptor) (data []byte, err error) {
+	if desc.Size < 0 || desc.Size > readAtOnce {
+		data, err = content.ReadAll(body, desc)
+	} else {
+		data = make([]byte, desc.Size)
+		verified := content.NewVerifyReader(body, desc)
+		if _, err = io.ReadFull(verified, data); err == nil {
+			err = verified.Verify()
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", desc.Digest, err)
 	}
