@@ -35,6 +35,7 @@ type environment struct {
 	home           string // of helm
 	theme          string
 	passed, failed int
+	before         map[string]bool // Ratify was installed: see inventory
 
 	cluster  *cluster.Cluster
 	cloud    *emulator.Cloud

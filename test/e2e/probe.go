@@ -31,8 +31,7 @@ type probe struct {
 
 	mu          sync.Mutex
 	attempts    int           // with the good image
-	failures    int           // of them
-	lastFailure string        // why
+	failures    []string      // of them: why
 	failedSince time.Time     // zero: the last attempt was right
 	longest     time.Duration // without admitting the good image
 	slips       []string      // when the bad image was admitted
@@ -83,8 +82,7 @@ func (p *probe) tryGood(ctx context.Context) {
 	p.attempts++
 	switch {
 	case !admitted:
-		p.failures++
-		p.lastFailure = why
+		p.failures = append(p.failures, why)
 		if p.failedSince.IsZero() {
 			p.failedSince = began
 		}
@@ -157,8 +155,8 @@ func (p *probe) stop(atMost time.Duration) error {
 	case len(p.slips) > 0:
 		return fmt.Errorf("%s was admitted at %s", p.bad, strings.Join(p.slips, ", "))
 	case p.longest > atMost:
-		return fmt.Errorf("%s was not admitted for %.1f s (%d of %d attempts): %s", p.good, p.longest.Seconds(), p.failures, p.attempts, p.lastFailure)
+		return fmt.Errorf("%s was not admitted for %.1f s (%d of %d attempts): %s", p.good, p.longest.Seconds(), len(p.failures), p.attempts, p.failures[len(p.failures)-1])
 	}
-	p.e.say("%d attempts with the good image, of which %d failed, for %.1f s at a time at most", p.attempts, p.failures, p.longest.Seconds())
+	p.e.say("%d attempts with the good image, of which %d failed, for %.1f s at a time at most", p.attempts, len(p.failures), p.longest.Seconds())
 	return nil
 }

@@ -50,14 +50,7 @@ func checkTLS(ctx context.Context, e *environment) error {
 		{"who shows a stranger's certificate, as well", []tls.Certificate{{Certificate: [][]byte{client.Chain[0].Raw}, PrivateKey: client.Key}}},
 	} {
 		e.check(ctx, who.what, func(ctx context.Context) error {
-			err := e.ask(ctx, good, who.certificates...)
-			if err == nil {
-				return errors.New("it was answered")
-			}
-			if !strings.Contains(err.Error(), "remote error: tls: ") {
-				return fmt.Errorf("want an alert of TLS, got %w", err)
-			}
-			return nil
+			return refusedByTLS(e.ask(ctx, good, who.certificates...))
 		})
 	}
 	e.check(ctx, "Ratify's certificate is renewed: no admission fails", func(ctx context.Context) error {
@@ -69,7 +62,7 @@ func checkTLS(ctx context.Context, e *environment) error {
 		if err != nil {
 			return err
 		}
-		err = e.patchSecret(ctx, "ratify-tls", object{"tls.crt": "", "tls.key": ""})
+		err = e.patchSecret(ctx, ratifyNamespace, "ratify-tls", object{"tls.crt": "", "tls.key": ""})
 		if err == nil {
 			err = eventually(ctx, time.Minute, func(ctx context.Context) error {
 				now, err := e.servingCertificate(ctx)
@@ -90,7 +83,7 @@ func checkTLS(ctx context.Context, e *environment) error {
 		if err != nil {
 			return err
 		}
-		err = e.patchSecret(ctx, "ratify-tls", object{"ca.crt": base64.StdEncoding.EncodeToString(ending)})
+		err = e.patchSecret(ctx, ratifyNamespace, "ratify-tls", object{"ca.crt": encoded(string(ending))})
 		if err == nil {
 			err = eventually(ctx, time.Minute, func(ctx context.Context) error {
 				bundle, err := e.providerBundle(ctx)
@@ -102,31 +95,7 @@ func checkTLS(ctx context.Context, e *environment) error {
 		}
 		return errors.Join(err, probe.stop(0))
 	})
-	e.check(ctx, "an authority that is added for clients counts without a restart, and no admission fails", func(ctx context.Context) error {
-		before, err := e.ratifyPod(ctx)
-		if err != nil {
-			return err
-		}
-		probe, err := e.startProbe(ctx, good, bad)
-		if err != nil {
-			return err
-		}
-		ca, err := e.secret(ctx, ratifyNamespace, "gatekeeper-ca", "ca.crt")
-		if err == nil {
-			err = e.patchSecret(ctx, "gatekeeper-ca", object{"ca.crt": base64.StdEncoding.EncodeToString(append(ca, stranger.PEM()...))})
-		}
-		if err == nil { // the kubelet writes changed secrets to pods within a minute or so
-			err = eventually(ctx, 2*time.Minute, func(ctx context.Context) error {
-				return e.ask(ctx, good, tls.Certificate{Certificate: [][]byte{client.Chain[0].Raw}, PrivateKey: client.Key})
-			})
-		}
-		after, getting := e.ratifyPod(ctx)
-		if getting == nil && after != before {
-			getting = errors.New("the pod is another one")
-		}
-		return errors.Join(err, getting, probe.stop(0), e.copyGatekeeperCA(ctx))
-	})
-	return nil
+	return checkGatekeeperCA(ctx, e, good, bad)
 }
 
 // endingAuthority returns the authority of Ratify's certificate with an end a day from now, and the key and all else as they are.
@@ -149,13 +118,13 @@ func (e *environment) endingAuthority(ctx context.Context) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), err
 }
 
-// patchSecret changes values of a Secret of Ratify's namespace, in base64.
-func (e *environment) patchSecret(ctx context.Context, name string, data object) error {
+// patchSecret changes values of a Secret, in base64.
+func (e *environment) patchSecret(ctx context.Context, namespace, name string, data object) error {
 	patch, err := jsonText(object{"data": data})
 	if err != nil {
 		return err
 	}
-	_, err = e.kubectl(ctx, "patch", "secret", name, "--namespace", ratifyNamespace, "--type=merge", "--patch", patch)
+	_, err = e.kubectl(ctx, "patch", "secret", name, "--namespace", namespace, "--type=merge", "--patch", patch)
 	return err
 }
 
@@ -170,11 +139,11 @@ func (e *environment) secret(ctx context.Context, namespace, name, key string) (
 
 // gatekeeperCertificate returns the certificate that Gatekeeper shows its providers, which is its webhook's.
 func (e *environment) gatekeeperCertificate(ctx context.Context) (tls.Certificate, error) {
-	certificate, err := e.secret(ctx, gatekeeperNamespace, "gatekeeper-webhook-server-cert", "tls.crt")
+	certificate, err := e.secret(ctx, gatekeeperNamespace, gatekeeperSecret, "tls.crt")
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	key, err := e.secret(ctx, gatekeeperNamespace, "gatekeeper-webhook-server-cert", "tls.key")
+	key, err := e.secret(ctx, gatekeeperNamespace, gatekeeperSecret, "tls.key")
 	if err != nil {
 		return tls.Certificate{}, err
 	}
@@ -218,6 +187,17 @@ func (e *environment) ask(ctx context.Context, image string, certificates ...tls
 		err = fmt.Errorf("not verified: %s", answer.Text)
 	}
 	return err
+}
+
+// refusedByTLS is nil if an error is that of a question whose connection the server ended by an alert.
+func refusedByTLS(err error) error {
+	switch {
+	case err == nil:
+		return errors.New("it was answered")
+	case !strings.Contains(err.Error(), "remote error: tls: "):
+		return fmt.Errorf("want an alert of TLS, got %w", err)
+	}
+	return nil
 }
 
 // servingCertificate returns the certificate that Ratify shows. Serial numbers would not tell: they are all 1.

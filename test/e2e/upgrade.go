@@ -67,11 +67,7 @@ func checkUpgrade(ctx context.Context, e *environment) error {
 	// A pod of Ratify v1.4 that is told to end closes its port before kube-proxy knows.
 	upgrade("helm upgrade to ours: no unprotected moment, the same resources", 3*time.Second, "--take-ownership")
 	upgrade("helm upgrade of ours with other values, likewise, and no failed admission", 0, "--set", "replicaCount=2", "--set", "podLabels.changed=yes")
-	e.check(ctx, "helm uninstall", func(ctx context.Context) error {
-		_, err := e.helm(ctx, "uninstall", "ratify", "--namespace", ratifyNamespace, "--wait", "--timeout=2m")
-		return err
-	})
-	return nil
+	return checkUninstall(ctx, e)
 }
 
 // upstreamImage is the name of an image of Ratify v1.4.6, which run.sh builds the program of.
