@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ratify-project/ratify/pkg/executor/types"
+	policytypes "github.com/ratify-project/ratify/pkg/policyprovider/types"
 	"github.com/ratify-project/ratify/pkg/verifier"
 	"github.com/spf13/cobra"
 
@@ -98,13 +99,13 @@ func printVerdict(w io.Writer, format string, v verification.Verdict) error {
 	}
 	reports := v.Reports
 	if reports == nil {
-		reports = []any{} // a list in JSON, too, as scripts expect
+		reports = []json.RawMessage{} // a list in JSON, too, as scripts expect
 	}
 	return printJSON(w, struct {
-		IsSuccess       bool   `json:"isSuccess"`
-		Outcome         string `json:"outcome"`
-		Error           string `json:"error,omitempty"`
-		VerifierReports []any  `json:"verifierReports"`
+		IsSuccess       bool              `json:"isSuccess"`
+		Outcome         string            `json:"outcome"`
+		Error           string            `json:"error,omitempty"`
+		VerifierReports []json.RawMessage `json:"verifierReports"`
 	}{v.Outcome == verification.Verified, v.Outcome.String(), problem, reports})
 }
 
@@ -114,7 +115,11 @@ func printTable(w io.Writer, v verification.Verdict, problem string) error {
 	if problem != "" {
 		fmt.Fprintf(table, "REASON\t%s\n", problem)
 	}
-	for _, row := range rows(v.Reports) {
+	found, err := rows(v)
+	if err != nil {
+		return err
+	}
+	for _, row := range found {
 		fmt.Fprintf(table, "\nSIGNATURE\t%s\nVERIFIER\t%s\nSUCCESS\t%t\nMESSAGE\t%s\n", orDash(row.digest), orDash(row.verifier), row.success, row.message)
 	}
 	return table.Flush()
@@ -126,20 +131,27 @@ type row struct {
 	success                   bool
 }
 
-func rows(reports []any) []row {
+func rows(v verification.Verdict) ([]row, error) {
 	var all []row
-	for _, report := range reports {
-		switch report := report.(type) {
-		case verifier.VerifierResult:
-			all = append(all, row{report.ReferenceDigest, report.VerifierName,
-				sentence(report.Message, report.ErrorReason, report.Remediation), report.IsSuccess})
-		case types.NestedVerifierReport:
+	for _, encoded := range v.Reports {
+		if v.PolicyType == policytypes.RegoPolicy {
+			var report types.NestedVerifierReport
+			if err := json.Unmarshal(encoded, &report); err != nil {
+				return nil, err
+			}
 			for _, r := range report.VerifierReports {
 				all = append(all, row{report.ReferenceDigest, r.VerifierName, sentence(r.Message, r.ErrorReason, r.Remediation), r.IsSuccess})
 			}
+			continue
 		}
+		var report verifier.VerifierResult
+		if err := json.Unmarshal(encoded, &report); err != nil {
+			return nil, err
+		}
+		all = append(all, row{report.ReferenceDigest, report.VerifierName,
+			sentence(report.Message, report.ErrorReason, report.Remediation), report.IsSuccess})
 	}
-	return all
+	return all, nil
 }
 
 func sentence(parts ...string) string {

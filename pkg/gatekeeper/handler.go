@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ const (
 
 // Session answers about the images of one request. verification.Session is one.
 type Session interface {
+	Known(namespace, image string) (verification.Verdict, bool)
 	Verify(ctx context.Context, namespace, image string) verification.Verdict
 	Resolve(ctx context.Context, namespace, image string) (string, error)
 	VerifyTimeout() time.Duration
@@ -76,127 +78,154 @@ type call struct {
 	counts  [3]int // of outcomes
 }
 
-// answer wraps what verify and mutate have in common: reading, time, panics, the access log.
-func (h *handler) answer(name string, fill func(context.Context, *call) responseBody, observe func(time.Duration)) http.HandlerFunc {
+// answer wraps what verify and mutate have in common: reading, time, panics, the log.
+func (h *handler) answer(name string, fill func(context.Context, *call) response, observe func(time.Duration)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		c := &call{traceID: h.traceID(r)}
 		req, err := readRequest(w, r)
-		res := response{APIVersion: req.APIVersion, Kind: "ProviderResponse"}
+		var res response
 		status := http.StatusOK
 		if err != nil {
 			status = http.StatusBadRequest
-			res.Response.SystemError = fmt.Sprintf("ratify cannot read the request: %v", err)
+			res.systemError = fmt.Sprintf("ratify cannot read the request: %v", err)
 			h.Metrics.SystemError("bad_request")
 		} else {
 			c.keys = req.Request.Keys
-			res.Response = h.guarded(r.Context(), c, fill)
+			res = h.guarded(r.Context(), c, fill)
 		}
-		res.Response.Idempotent = name == "mutate" // Gatekeeper refuses a mutation that is not
-		w.Header().Set("Content-Type", "application/json")
+		res.apiVersion, res.traceID, res.now = req.APIVersion, c.traceID, start
+		res.idempotent = name == "mutate" // Gatekeeper refuses a mutation that is not
+		body := res.json()
+		w.Header()["Content-Type"] = contentType
+		w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 		w.WriteHeader(status)
-		if err := json.NewEncoder(w).Encode(res); err != nil {
+		if _, err := w.Write(body); err != nil {
 			h.Log.Warn("the answer could not be sent; Gatekeeper has gone away or timed out", "trace_id", c.traceID, "error", err)
 		}
 		elapsed := time.Since(start)
 		observe(elapsed)
-		h.Log.Info(name, "trace_id", c.traceID, "status", status, "images", len(c.keys),
-			"verified", c.counts[verification.Verified], "refused", c.counts[verification.Refused],
-			"undetermined", c.counts[verification.Undetermined], "ms", elapsed.Milliseconds())
+		level := slog.LevelDebug // that all went well is what metrics tell
+		if status != http.StatusOK || c.counts[verification.Refused]+c.counts[verification.Undetermined] > 0 {
+			level = slog.LevelInfo
+		}
+		if h.Log.Enabled(r.Context(), level) {
+			h.Log.Log(r.Context(), level, name, "trace_id", c.traceID, "status", status, "images", len(c.keys),
+				"verified", c.counts[verification.Verified], "refused", c.counts[verification.Refused],
+				"undetermined", c.counts[verification.Undetermined], "ms", elapsed.Milliseconds())
+		}
 	}
 }
 
+var contentType = []string{"application/json"}
+
 // guarded answers with a systemError where fill panics: whatever went wrong, it is no verdict.
-func (h *handler) guarded(ctx context.Context, c *call, fill func(context.Context, *call) responseBody) (body responseBody) {
+func (h *handler) guarded(ctx context.Context, c *call, fill func(context.Context, *call) response) (res response) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.Log.Error("panic", "trace_id", c.traceID, "panic", p, "stack", string(debug.Stack()))
 			h.Metrics.SystemError("panic")
-			body = responseBody{SystemError: "ratify failed on this request; its log has the details under trace id " + c.traceID}
+			res = response{systemError: "ratify failed on this request; its log has the details under trace id " + c.traceID}
 		}
 	}()
 	return fill(ctx, c)
 }
 
-func (h *handler) verify(ctx context.Context, c *call) responseBody {
-	session := h.begin()
-	ctx, cancel := context.WithTimeout(ctx, session.VerifyTimeout())
-	defer cancel()
-	verdicts := make([]verification.Verdict, len(c.keys))
-	namespaces := make([]string, len(c.keys))
-	forEach(c.keys, func(i int, key string) {
-		namespace, image, err := verification.ParseKey(key)
-		if err != nil {
-			verdicts[i] = verification.RefuseKey(key, err)
-			return
-		}
-		namespaces[i] = namespace
-		verdicts[i] = session.Verify(ctx, namespace, image)
-	})
+// question is a key of a verify request, and what is known of it.
+type question struct {
+	namespace, image string
+	verdict          verification.Verdict
+}
 
-	var body responseBody
+func (h *handler) verify(ctx context.Context, c *call) response {
+	session := h.begin()
+	questions := make([]question, len(c.keys))
+	var unknown []*question
+	for i, key := range c.keys {
+		q := &questions[i]
+		var err error
+		if q.namespace, q.image, err = verification.ParseKey(key); err != nil {
+			q.verdict = verification.RefuseKey(key, err)
+			continue
+		}
+		var known bool
+		if q.verdict, known = session.Known(q.namespace, q.image); !known {
+			unknown = append(unknown, q)
+		}
+	}
+	if len(unknown) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, session.VerifyTimeout())
+		defer cancel()
+		forEach(unknown, func(_ int, q *question) { q.verdict = session.Verify(ctx, q.namespace, q.image) })
+	}
+
+	res := response{items: make([]item, 0, len(c.keys))}
 	var open []string
-	now := time.Now().UTC().Format(time.RFC3339Nano)
-	for i, v := range verdicts {
+	for i := range questions {
+		key, v := c.keys[i], &questions[i].verdict
 		c.counts[v.Outcome]++
-		h.Metrics.Verdict(v.Outcome.String(), namespaces[i])
+		h.Metrics.Verdict(v.Outcome.String(), questions[i].namespace)
 		if v.Outcome == verification.Undetermined {
-			open = append(open, fmt.Sprintf("%s: %s", c.keys[i], shorten(fmt.Sprint(v.Err))))
-			h.Log.Warn("undetermined", "trace_id", c.traceID, "image", c.keys[i], "error", v.Err)
+			open = append(open, fmt.Sprintf("%s: %s", key, shorten(fmt.Sprint(v.Err))))
+			h.Log.Warn("undetermined", "trace_id", c.traceID, "image", key, "error", v.Err)
 			continue
 		}
 		if v.Outcome == verification.Refused {
-			h.Log.Info("refused", "trace_id", c.traceID, "image", shorten(c.keys[i]),
-				"reports", len(v.Reports), "first", v.Reports[:min(len(v.Reports), maxNamed)])
+			h.Log.Info("refused", "trace_id", c.traceID, "image", shorten(key),
+				"reports", len(v.Reports), "first", reports(v.Reports[:min(len(v.Reports), maxNamed)]))
 		}
-		body.Items = append(body.Items, item{Key: c.keys[i], Value: result{
-			Version:         resultVersion(v.PolicyType),
-			IsSuccess:       v.Outcome == verification.Verified,
-			TraceID:         c.traceID,
-			Timestamp:       now,
-			VerifierReports: v.Reports,
-		}})
+		res.items = append(res.items, item{key: key, verdict: v})
 	}
 	if len(open) > 0 {
 		h.Metrics.SystemError(verification.Undetermined.String())
-		body.SystemError = systemError(open, len(c.keys), c.traceID)
+		res.systemError = systemError(open, len(c.keys), c.traceID)
 	}
-	return body
+	return res
 }
 
-func (h *handler) mutate(ctx context.Context, c *call) responseBody {
+// reports are those of a verdict in the log, which in form json has them as they are.
+type reports []json.RawMessage
+
+// String is their form in a log of text.
+func (r reports) String() string { return fmt.Sprintf("%s", []json.RawMessage(r)) }
+
+func (h *handler) mutate(ctx context.Context, c *call) response {
 	session := h.begin()
 	ctx, cancel := context.WithTimeout(ctx, session.MutateTimeout())
 	defer cancel()
-	body := responseBody{Items: make([]item, len(c.keys))}
+	res := response{items: make([]item, len(c.keys))}
 	forEach(c.keys, func(i int, key string) {
 		namespace, image, err := verification.ParseKey(key)
 		pinned := image
 		if err == nil {
 			pinned, err = session.Resolve(ctx, namespace, image)
 		}
-		body.Items[i] = item{Key: key, Value: pinned}
+		res.items[i] = item{key: key, image: pinned}
 		if err != nil {
-			body.Items[i] = item{Key: key, Value: key, Error: fmt.Sprintf("%s (trace id %s)", shorten(fmt.Sprint(err)), c.traceID)}
+			res.items[i] = item{key: key, image: key, err: fmt.Sprintf("%s (trace id %s)", shorten(fmt.Sprint(err)), c.traceID)}
 			h.Log.Warn("not mutated", "trace_id", c.traceID, "image", shorten(key), "error", err)
 		}
 	})
-	return body
+	return res
 }
 
-// forEach runs do for all keys, maxAtOnce at a time, and waits for them. A panic is raised again in the caller, with its place.
-func forEach(keys []string, do func(i int, key string)) {
+// forEach runs do for all that is asked, maxAtOnce at a time, and waits for them. A panic is raised again in the caller, with its place.
+func forEach[T any](asked []T, do func(i int, one T)) {
+	if len(asked) == 1 {
+		do(0, asked[0])
+		return
+	}
 	var group errgroup.Group
 	group.SetLimit(maxAtOnce)
-	panics := make(chan string, len(keys))
-	for i, key := range keys {
+	panics := make(chan string, len(asked))
+	for i, one := range asked {
 		group.Go(func() error {
 			defer func() {
 				if p := recover(); p != nil {
 					panics <- fmt.Sprintf("%v\n%s", p, debug.Stack())
 				}
 			}()
-			do(i, key)
+			do(i, one)
 			return nil
 		})
 	}

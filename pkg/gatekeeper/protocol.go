@@ -7,8 +7,12 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
+	"time"
 
 	policytypes "github.com/ratify-project/ratify/pkg/policyprovider/types"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 )
 
 const (
@@ -22,8 +26,8 @@ const (
 	defaultVersion = apiGroup + "v1beta1"
 )
 
-// The types below are those of github.com/open-policy-agent/frameworks/constraint/pkg/externaldata, which would bring all of OPA
-// with them. A test holds them together.
+// A request and the answer below have the form of github.com/open-policy-agent/frameworks/constraint/pkg/externaldata, which would bring all of
+// OPA with it. Tests hold them together.
 
 type request struct {
 	APIVersion string `json:"apiVersion,omitempty"`
@@ -33,32 +37,104 @@ type request struct {
 	} `json:"request"`
 }
 
+// response is the answer to a request.
 type response struct {
-	APIVersion string       `json:"apiVersion,omitempty"`
-	Kind       string       `json:"kind,omitempty"`
-	Response   responseBody `json:"response"`
+	apiVersion string
+	idempotent bool
+	// traceID and now are told with each verdict.
+	traceID     string
+	now         time.Time
+	items       []item
+	systemError string
 }
 
-type responseBody struct {
-	Idempotent  bool   `json:"idempotent,omitempty"`
-	Items       []item `json:"items,omitempty"`
-	SystemError string `json:"systemError,omitempty"`
-}
-
+// item is the answer about one key.
 type item struct {
-	Key   string `json:"key,omitempty"`
-	Value any    `json:"value,omitempty"`
-	Error string `json:"error,omitempty"`
+	key     string
+	verdict *verification.Verdict // to a verify request
+	image   string                // to a mutate request: what to use instead
+	err     string                // why it is not pinned; empty: it is
 }
 
-// result is the value of a verify item, in the form that constraint templates written for Ratify read. isSuccess is always there:
-// a template may take an answer without it for a success.
-type result struct {
-	Version         string `json:"version"`
-	IsSuccess       bool   `json:"isSuccess"`
-	TraceID         string `json:"traceID,omitempty"`
-	Timestamp       string `json:"timestamp,omitempty"`
-	VerifierReports []any  `json:"verifierReports,omitempty"`
+// json returns the response as it is sent. The reports, which are most of it, are JSON already.
+func (r *response) json() []byte {
+	size := 512 + len(r.systemError)
+	for _, i := range r.items {
+		size += 256 + 2*len(i.key) + len(i.err)
+		if i.verdict != nil {
+			for _, report := range i.verdict.Reports {
+				size += len(report) + 1
+			}
+		}
+	}
+	b := append(make([]byte, 0, size), `{"apiVersion":`...)
+	b = appendString(b, r.apiVersion)
+	b = append(b, `,"kind":"ProviderResponse","response":{"idempotent":`...)
+	b = strconv.AppendBool(b, r.idempotent)
+	if len(r.items) > 0 {
+		b = append(b, `,"items":[`...)
+		for n, i := range r.items {
+			if n > 0 {
+				b = append(b, ',')
+			}
+			b = r.appendItem(b, i)
+		}
+		b = append(b, ']')
+	}
+	if r.systemError != "" {
+		b = appendString(append(b, `,"systemError":`...), r.systemError)
+	}
+	return append(b, "}}\n"...)
+}
+
+func (r *response) appendItem(b []byte, i item) []byte {
+	b = appendString(append(b, `{"key":`...), i.key)
+	b = append(b, `,"value":`...)
+	if i.verdict != nil {
+		b = r.appendVerdict(b, i.verdict)
+	} else {
+		b = appendString(b, i.image)
+	}
+	if i.err != "" {
+		b = appendString(append(b, `,"error":`...), i.err)
+	}
+	return append(b, '}')
+}
+
+// appendVerdict writes a verdict in the form that constraint templates written for Ratify read. isSuccess is always there: a template may take an
+// answer without it for a success.
+func (r *response) appendVerdict(b []byte, v *verification.Verdict) []byte {
+	b = appendString(append(b, `{"version":`...), resultVersion(v.PolicyType))
+	b = strconv.AppendBool(append(b, `,"isSuccess":`...), v.Outcome == verification.Verified)
+	b = appendString(append(b, `,"traceID":`...), r.traceID)
+	b = append(b, `,"timestamp":"`...)
+	b = append(r.now.UTC().AppendFormat(b, time.RFC3339Nano), '"')
+	if len(v.Reports) > 0 {
+		b = append(b, `,"verifierReports":[`...)
+		for n, report := range v.Reports {
+			if n > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, report...)
+		}
+		b = append(b, ']')
+	}
+	return append(b, '}')
+}
+
+// appendString writes s as a JSON string.
+func appendString(b []byte, s string) []byte {
+	for n := range len(s) {
+		if c := s[n]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			quoted, err := json.Marshal(s)
+			if err != nil {
+				panic(err) // a string can be written
+			}
+			return append(b, quoted...)
+		}
+	}
+	b = append(append(b, '"'), s...)
+	return append(b, '"')
 }
 
 // resultVersion returns the version of the report's form for a type of policy.
@@ -72,15 +148,15 @@ func resultVersion(policyType string) string {
 // readRequest reads and checks a request's body. Keys that repeat are returned once.
 func readRequest(w http.ResponseWriter, r *http.Request) (request, error) {
 	var req request
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequestBytes))
-	if err := decoder.Decode(&req); err != nil {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
+	if err == nil {
+		err = json.Unmarshal(body, &req)
+	}
+	if err != nil {
 		if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return request{APIVersion: defaultVersion}, fmt.Errorf("the request's body is larger than %d bytes", tooLarge.Limit)
 		}
 		return request{APIVersion: defaultVersion}, fmt.Errorf("the request's body is not a ProviderRequest: %w", err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return request{APIVersion: defaultVersion}, errors.New("the request's body has more after the ProviderRequest")
 	}
 	switch req.APIVersion {
 	case "":
@@ -102,6 +178,9 @@ func readRequest(w http.ResponseWriter, r *http.Request) (request, error) {
 
 // distinct returns the keys in their order, each once.
 func distinct(keys []string) []string {
+	if len(keys) < 2 {
+		return keys
+	}
 	seen := make(map[string]bool, len(keys))
 	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
 		again := seen[key]

@@ -1,7 +1,9 @@
 package verification
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/ratify-project/ratify/pkg/common"
@@ -61,8 +63,12 @@ func (f findings) undetermined() error {
 // been found good: under "any", one good signature is enough whatever the others are, and under "all" one bad signature is.
 // A Rego policy reads more of a report than its success, so that what-if is asked of the JSON policy only.
 func (r *run) decide(ctx context.Context, subject common.Reference, found findings) Verdict {
-	v := Verdict{Subject: subject.Original, Digest: subject.Digest, PolicyType: r.policyType, Reports: found.reports()}
-	satisfied := r.scope.Policy.OverallVerifyResult(ctx, v.Reports)
+	v := Verdict{Subject: subject.Original, Digest: subject.Digest, PolicyType: r.policyType}
+	reports := found.reports()
+	satisfied := r.scope.Policy.OverallVerifyResult(ctx, reports)
+	if v.Reports, v.Err = encode(reports); v.Err != nil {
+		return v
+	}
 	if err := ctx.Err(); err != nil && !satisfied {
 		v.Err = outOfTime(fmt.Errorf("asking the policy: %w", err)) // a Rego policy that is cut short says no
 		return v
@@ -84,18 +90,36 @@ func (r *run) decide(ctx context.Context, subject common.Reference, found findin
 type refusal struct{ message, reason, remediation string }
 
 func refuse(policyType, subject string, why refusal) Verdict {
-	v := Verdict{Outcome: Refused, Subject: subject, PolicyType: policyType}
 	result := verifier.VerifierResult{Subject: subject, Message: why.message, ErrorReason: why.reason, Remediation: why.remediation}
+	var report any = result
 	if policyType == policytypes.RegoPolicy {
-		v.Reports = []any{types.NestedVerifierReport{
+		report = types.NestedVerifierReport{
 			Subject:         subject,
 			VerifierReports: []verifiertypes.VerifierResult{verifiertypes.NewVerifierResult(result)},
 			NestedReports:   []types.NestedVerifierReport{},
-		}}
-	} else {
-		v.Reports = []any{result}
+		}
 	}
-	return v
+	reports, err := encode([]any{report})
+	if err != nil {
+		return undetermined(subject, err)
+	}
+	return Verdict{Outcome: Refused, Subject: subject, PolicyType: policyType, Reports: reports}
+}
+
+// encode writes reports as JSON, once for all requests that they answer. What verifiers add to them may be anything.
+func encode(reports []any) ([]json.RawMessage, error) {
+	encoded := make([]json.RawMessage, len(reports))
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // the answer is no HTML, and names of certificates are full of what would be escaped
+	for i, report := range reports {
+		text.Reset()
+		if err := encoder.Encode(report); err != nil {
+			return nil, fmt.Errorf("what a verifier reported cannot be written as JSON: %w", err)
+		}
+		encoded[i] = bytes.Clone(bytes.TrimSpace(text.Bytes()))
+	}
+	return encoded, nil
 }
 
 // join makes one error of many, on one line. It names the first maxCauses.

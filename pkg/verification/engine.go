@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ratify-project/ratify/pkg/common"
 	"golang.org/x/sync/semaphore"
-
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
 )
 
 const (
@@ -24,9 +23,14 @@ const (
 
 // Engine verifies subjects. Make one with NewEngine. An Engine is safe for concurrent use.
 type Engine struct {
-	options Options
-	current atomic.Pointer[generation]
-	slots   *semaphore.Weighted
+	options    Options
+	slots      *semaphore.Weighted
+	references *references
+	verdicts   *verdicts
+	current    atomic.Pointer[configuration]
+
+	loading sync.Mutex
+	scopes  uint64 // how many scopes there were so far
 }
 
 // Options are an Engine's settings. The zero value is usable.
@@ -45,7 +49,7 @@ type Options struct {
 // VerifierRun tells of one run of a verifier.
 type VerifierRun struct {
 	Verifier string
-	// Namespace is the namespace whose configuration was used.
+	// Namespace is the namespace whose configuration was used; empty for the cluster's, which namespaces without any of their own share.
 	Namespace string
 	Duration  time.Duration
 	Success   bool
@@ -53,24 +57,21 @@ type VerifierRun struct {
 	Err error
 }
 
-// generation is a Snapshot with all that was found out with it.
-type generation struct {
-	snapshot *Snapshot
-	inFlight *flight.Group[Verdict]
-	verdicts *verdicts
-}
-
 // NewEngine returns an Engine without configuration: every verdict is Undetermined until the first Load.
 func NewEngine(o Options) *Engine {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Engine{options: o, slots: semaphore.NewWeighted(maxSubjects)}
+	return &Engine{options: o, slots: semaphore.NewWeighted(maxSubjects), references: newReferences(), verdicts: newVerdicts()}
 }
 
-// Load makes s the configuration of all requests that start from now on.
+// Load makes s the configuration of all requests that start from now on. Verdicts are forgotten but those of scopes that stay what they are:
+// with the same stores, verifiers and policy (==), in the same order, for the cluster or the namespace.
 func (e *Engine) Load(s *Snapshot) {
-	old := e.current.Swap(&generation{snapshot: s, inFlight: flight.New[Verdict](s.verifyTimeout), verdicts: newVerdicts()})
+	e.loading.Lock()
+	defer e.loading.Unlock()
+	old := e.current.Load()
+	e.current.Store(newConfiguration(s, old, func() uint64 { e.scopes++; return e.scopes }))
 	if old != nil {
 		closeStores(old.snapshot, s)
 	}
@@ -78,8 +79,8 @@ func (e *Engine) Load(s *Snapshot) {
 
 // Snapshot returns the current configuration, or nil before the first Load.
 func (e *Engine) Snapshot() *Snapshot {
-	if g := e.current.Load(); g != nil {
-		return g.snapshot
+	if c := e.current.Load(); c != nil {
+		return c.snapshot
 	}
 	return nil
 }
@@ -95,8 +96,8 @@ func (e *Engine) Ready() error {
 
 // Session answers about the images of one request, all with the configuration that was current when it began.
 type Session struct {
-	engine     *Engine
-	generation *generation // nil: there is no configuration
+	engine        *Engine
+	configuration *configuration // nil: there is none
 }
 
 // Begin returns a Session with the current configuration.
@@ -114,41 +115,53 @@ func (e *Engine) Resolve(ctx context.Context, namespace, image string) (string, 
 
 // VerifyTimeout returns how long a verify request may take.
 func (s Session) VerifyTimeout() time.Duration {
-	if s.generation == nil {
+	if s.configuration == nil {
 		return DefaultVerifyTimeout
 	}
-	return s.generation.snapshot.verifyTimeout
+	return s.configuration.snapshot.verifyTimeout
 }
 
 // MutateTimeout returns how long a mutate request may take.
 func (s Session) MutateTimeout() time.Duration {
-	if s.generation == nil {
+	if s.configuration == nil {
 		return DefaultMutateTimeout
 	}
-	return s.generation.snapshot.mutateTimeout
+	return s.configuration.snapshot.mutateTimeout
+}
+
+// Known returns the verdict about image with the configuration of namespace if it is remembered. It asks nobody, and needs no time.
+func (s Session) Known(namespace, image string) (Verdict, bool) {
+	if s.configuration == nil {
+		return Verdict{}, false
+	}
+	ref, err := s.engine.references.parse(image)
+	if err != nil || ref.Digest == "" {
+		return Verdict{}, false
+	}
+	return s.engine.verdicts.get(keyOf(s.configuration.scope(namespace), ref), s.engine.options.Now())
 }
 
 // Verify returns the verdict about image with the configuration of namespace ("" is the cluster's). Requests for the same
 // subject at the same time share one verification.
 func (s Session) Verify(ctx context.Context, namespace, image string) Verdict {
-	e, g := s.engine, s.generation
-	if g == nil {
+	e, c := s.engine, s.configuration
+	if c == nil {
 		return undetermined(image, ErrNotConfigured)
 	}
-	scope := g.snapshot.Scope(namespace)
-	if err := scope.validate(); err != nil {
+	scope := c.scope(namespace)
+	if err := scope.own.validate(); err != nil {
 		return undetermined(image, err)
 	}
-	ref, err := parseReference(image)
+	ref, err := e.references.parse(image)
 	if err != nil {
-		return refuse(scope.Policy.GetPolicyType(ctx), image, refusal{
+		return refuse(scope.own.Policy.GetPolicyType(ctx), image, refusal{
 			message:     "not an image reference",
 			reason:      err.Error(),
 			remediation: "write registry/repository:tag or registry/repository@sha256:…",
 		})
 	}
 	if ref.Digest == "" {
-		desc, err := SubjectDescriptor(ctx, scope.Stores, ref)
+		desc, err := SubjectDescriptor(ctx, scope.own.Stores, ref)
 		if err != nil {
 			return undetermined(image, err)
 		}
@@ -157,19 +170,19 @@ func (s Session) Verify(ctx context.Context, namespace, image string) Verdict {
 		ref.Tag = tag // which the scopes of a verifier's policies may name
 	}
 
-	key := namespace + "|" + ref.Tag + "|" + ref.Original
-	if known, ok := g.verdicts.get(key, e.options.Now()); ok {
+	key := keyOf(scope, ref)
+	if known, ok := e.verdicts.get(key, e.options.Now()); ok {
 		return known
 	}
-	verdict, err := g.inFlight.Do(ctx, key, func(ctx context.Context) (Verdict, error) {
-		if known, ok := g.verdicts.get(key, e.options.Now()); ok {
+	verdict, err := c.inFlight.Do(ctx, key.String(), func(ctx context.Context) (Verdict, error) {
+		if known, ok := e.verdicts.get(key, e.options.Now()); ok {
 			return known, nil // by a call that ended between the look-up above and this one
 		}
 		if err := e.slots.Acquire(ctx, 1); err != nil {
 			return Verdict{}, fmt.Errorf("%d other images were being verified: %w", maxSubjects, err)
 		}
 		defer e.slots.Release(1)
-		return e.evaluate(ctx, g, namespace, scope, ref, key), nil
+		return e.evaluate(ctx, scope, ref, key), nil
 	})
 	if err != nil {
 		return undetermined(ref.Original, outOfTime(err))
@@ -177,51 +190,50 @@ func (s Session) Verify(ctx context.Context, namespace, image string) Verdict {
 	return verdict
 }
 
-func (e *Engine) evaluate(ctx context.Context, g *generation, namespace string, scope Scope, ref common.Reference, key string) Verdict {
-	verdict := e.evaluateMandatory(ctx, g, namespace, ref)
+func (e *Engine) evaluate(ctx context.Context, scope *numbered, ref common.Reference, key verdictKey) Verdict {
+	verdict := e.evaluateMandatory(ctx, scope, ref)
 	if verdict.Outcome == Verified {
-		run := &run{engine: e, namespace: namespace, scope: scope, policyType: scope.Policy.GetPolicyType(ctx)}
+		run := &run{engine: e, namespace: scope.namespace, scope: scope.own, policyType: scope.own.Policy.GetPolicyType(ctx)}
 		verdict = run.verdict(ctx, ref)
 	}
 	if verdict.Outcome != Undetermined && e.options.VerdictTTL > 0 {
-		// Safe to remember: the subject is a digest, the configuration is the generation's own, and what could not be
-		// found out is not among the verdicts.
-		g.verdicts.put(key, verdict, e.options.Now().Add(e.options.VerdictTTL))
+		// Safe to remember: the subject is a digest, the number is the scope's alone, what makes a scope does not change, and what could
+		// not be found out is not among the verdicts.
+		e.verdicts.put(key, verdict, e.options.Now().Add(e.options.VerdictTTL))
 	}
 	return verdict
 }
 
-// evaluateMandatory says whether ref satisfies what namespace cannot replace: Verified if there is no such thing.
-func (e *Engine) evaluateMandatory(ctx context.Context, g *generation, namespace string, ref common.Reference) Verdict {
-	scope := g.snapshot.mandatory(namespace)
-	if scope == nil {
+// evaluateMandatory says whether ref satisfies what the namespace cannot replace: Verified if there is no such thing.
+func (e *Engine) evaluateMandatory(ctx context.Context, scope *numbered, ref common.Reference) Verdict {
+	mandatory := scope.mandatory
+	if mandatory == nil {
 		return Verdict{Outcome: Verified}
 	}
 	verdict := Verdict{Subject: ref.Original, Digest: ref.Digest}
-	if verdict.Err = scope.validate(); verdict.Err == nil {
-		run := &run{engine: e, scope: *scope, policyType: scope.Policy.GetPolicyType(ctx), mandatory: true}
+	if verdict.Err = mandatory.validate(); verdict.Err == nil {
+		run := &run{engine: e, scope: *mandatory, policyType: mandatory.Policy.GetPolicyType(ctx), mandatory: true}
 		verdict = run.verdict(ctx, ref)
 	}
 	if verdict.Err != nil {
-		verdict.Err = fmt.Errorf("what the cluster makes mandatory for namespace %s: %w", namespace, verdict.Err)
+		verdict.Err = fmt.Errorf("what the cluster makes mandatory for namespace %s: %w", scope.namespace, verdict.Err)
 	}
 	return verdict
 }
 
 // Resolve returns image with its tag pinned: registry/repository:tag@digest. A reference that has a digest is returned as it is.
 func (s Session) Resolve(ctx context.Context, namespace, image string) (string, error) {
-	g := s.generation
-	if g == nil {
+	if s.configuration == nil {
 		return "", ErrNotConfigured
 	}
-	ref, err := parseReference(image)
+	ref, err := s.engine.references.parse(image)
 	if err != nil {
 		return "", err
 	}
 	if ref.Digest != "" {
 		return image, nil
 	}
-	scope := g.snapshot.Scope(namespace)
+	scope := s.configuration.scope(namespace).own
 	if len(scope.Stores) == 0 {
 		return "", scope.validate()
 	}

@@ -2,6 +2,7 @@ package verification
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -162,4 +163,22 @@ func newTestEngine(t *testing.T, o Options, scope Scope) *Engine {
 	e := NewEngine(o)
 	e.Load(NewSnapshot(1, scope, SnapshotOptions{}))
 	return e
+}
+
+// decoded returns the reports of a verdict.
+func decoded[T any](t *testing.T, v Verdict) []T {
+	t.Helper()
+	all := make([]T, len(v.Reports))
+	for i, report := range v.Reports {
+		if err := json.Unmarshal(report, &all[i]); err != nil {
+			t.Fatalf("%v: %s", err, report)
+		}
+	}
+	return all
+}
+
+// results returns those of a verdict by a JSON policy.
+func results(t *testing.T, v Verdict) []verifier.VerifierResult {
+	t.Helper()
+	return decoded[verifier.VerifierResult](t, v)
 }

@@ -2,6 +2,7 @@ package verification
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -150,26 +151,27 @@ func TestArtifactTypesAreOfTheSubjectsReferrers(t *testing.T) {
 		},
 	})
 	if v := e.Verify(t.Context(), "", repo+"@"+subject.String()); v.Outcome != Verified {
-		t.Errorf("%s %v %+v", v.Outcome, v.Err, v.Reports)
+		t.Errorf("%s %v %s", v.Outcome, v.Err, v.Reports)
 	}
 }
 
 func TestRememberedVerdictsAreBoundedInBytes(t *testing.T) {
 	v := newVerdicts()
-	large := Verdict{Outcome: Refused, Reports: []any{verifier.VerifierResult{Message: strings.Repeat("x", maxRememberedBytes/4)}}}
+	key := func(subject string) verdictKey { return verdictKey{1, "", subject} }
+	large := Verdict{Outcome: Refused, Reports: []json.RawMessage{make([]byte, maxRememberedBytes/8), make([]byte, maxRememberedBytes/8+1)}}
 	for i := range 5 {
 		for range 2 { // again, as after its time
-			v.put(fmt.Sprint(i), large, time.Time{})
+			v.put(key(fmt.Sprint(i)), large, time.Time{})
 		}
 	}
 	if n := v.entries.Len(); n != 3 {
 		t.Errorf("%d verdicts of a quarter of what is kept in all are kept, want 3", n)
 	}
-	if _, ok := v.entries.Get("4"); !ok {
+	if _, ok := v.entries.Get(key("4")); !ok {
 		t.Error("the newest was dropped")
 	}
-	v.put("huge", Verdict{Reports: []any{strings.Repeat("x", maxRememberedBytes)}}, time.Time{})
-	if _, ok := v.entries.Get("huge"); ok || v.entries.Len() != 3 {
+	v.put(key("huge"), Verdict{Reports: []json.RawMessage{make([]byte, maxRememberedBytes+1)}}, time.Time{})
+	if _, ok := v.entries.Get(key("huge")); ok || v.entries.Len() != 3 {
 		t.Error("what is larger than all that is kept pushed out the rest")
 	}
 }
@@ -207,7 +209,7 @@ func TestListOfReferrersThatCannotBeUsed(t *testing.T) {
 			e := newTestEngine(t, Options{}, Scope{Stores: []referrerstore.ReferrerStore{&lister{newGraph(), tt.list}}, Policy: policy,
 				Verifiers: []verifier.ReferenceVerifier{&fates{name: "v", artifactType: signature}}})
 			v := e.Verify(t.Context(), "", repo+"@"+digest.FromString("image").String())
-			if said := fmt.Sprint(v.Reports, v.Err); v.Outcome != tt.want || !strings.Contains(said, tt.says) {
+			if said := fmt.Sprintf("%s %v", v.Reports, v.Err); v.Outcome != tt.want || !strings.Contains(said, tt.says) {
 				t.Errorf("%s: %s %s, want %s: %s", name, v.Outcome, said, tt.want, tt.says)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
 	"github.com/ratify-project/ratify/pkg/common"
 	policytypes "github.com/ratify-project/ratify/pkg/policyprovider/types"
@@ -30,12 +31,34 @@ func ParseKey(key string) (namespace, image string, err error) {
 	return namespace, image, nil
 }
 
-// parseReference reads an image reference with Docker's defaults: registry docker.io, tag latest.
-func parseReference(image string) (common.Reference, error) {
+// references reads image references, and remembers what it read: that is the same for ever, and takes longer than all else where the verdict is
+// known. It is safe for concurrent use.
+type references struct {
+	known *lru.Cache[string, common.Reference]
+}
+
+func newReferences() *references {
+	known, err := lru.New[string, common.Reference](maxRemembered) // of some 400 bytes each
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	return &references{known}
+}
+
+// parse reads an image reference with Docker's defaults: registry docker.io, tag latest.
+func (r *references) parse(image string) (common.Reference, error) {
+	if ref, ok := r.known.Get(image); ok {
+		return ref, nil
+	}
 	ref, err := utils.ParseSubjectReference(image)
 	if err != nil {
 		return common.Reference{}, fmt.Errorf("%q is not an image reference", image)
 	}
+	if ref.Original == image {
+		ref.Original = image // one text, not two
+	}
+	ref.Path = ref.Original[:len(ref.Path)]
+	r.known.Add(image, ref)
 	return ref, nil
 }
 

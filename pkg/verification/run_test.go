@@ -163,6 +163,6 @@ func TestSubjectAndReferrersOfSeveralStores(t *testing.T) {
 	e := newTestEngine(t, Options{}, Scope{Stores: stores, Policy: jsonPolicy(t, "all"),
 		Verifiers: []verifier.ReferenceVerifier{&fates{name: "v", artifactType: signature}}})
 	if v := e.Verify(t.Context(), "", repo+"@"+subject.String()); v.Outcome != Refused || len(v.Reports) != 2 {
-		t.Errorf("%s %v %v", v.Outcome, v.Err, v.Reports)
+		t.Errorf("%s %v %s", v.Outcome, v.Err, v.Reports)
 	}
 }

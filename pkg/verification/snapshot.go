@@ -40,13 +40,13 @@ type Mandatory struct {
 // Snapshot is one immutable configuration.
 type Snapshot struct {
 	generation    uint64
-	cluster       Scope
+	cluster       tenant
 	namespaces    map[string]tenant
 	verifyTimeout time.Duration
 	mutateTimeout time.Duration
 }
 
-// tenant is what verifies the subjects of one namespace.
+// tenant is what verifies the subjects of the cluster, or of one namespace.
 type tenant struct {
 	own Scope
 	// mandatory has to be satisfied besides; nil: own cannot escape it, or nothing is mandatory.
@@ -66,7 +66,7 @@ type SnapshotOptions struct {
 func NewSnapshot(generation uint64, cluster Scope, o SnapshotOptions) *Snapshot {
 	s := &Snapshot{
 		generation:    generation,
-		cluster:       cluster,
+		cluster:       tenant{own: cluster},
 		namespaces:    make(map[string]tenant, len(o.Namespaces)),
 		verifyTimeout: o.VerifyTimeout,
 		mutateTimeout: o.MutateTimeout,
@@ -115,11 +115,8 @@ func (s *Snapshot) Scope(namespace string) Scope {
 	if t, ok := s.namespaces[namespace]; ok {
 		return t.own
 	}
-	return s.cluster
+	return s.cluster.own
 }
-
-// mandatory returns what the subjects of namespace have to satisfy besides, or nil.
-func (s *Snapshot) mandatory(namespace string) *Scope { return s.namespaces[namespace].mandatory }
 
 // Stores returns each store of the Snapshot once.
 func (s *Snapshot) Stores() []referrerstore.ReferrerStore {
@@ -133,7 +130,7 @@ func (s *Snapshot) Stores() []referrerstore.ReferrerStore {
 			}
 		}
 	}
-	add(s.cluster)
+	add(s.cluster.own)
 	for _, t := range s.namespaces {
 		add(t.own)
 	}

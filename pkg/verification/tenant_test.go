@@ -27,7 +27,7 @@ func TestNamespaceUsesItsOwnKinds(t *testing.T) {
 		SnapshotOptions{Namespaces: map[string]Scope{"team": {Verifiers: []verifier.ReferenceVerifier{own}}}}))
 	for namespace, want := range map[string]string{"": "cluster", "team": "own", "another": "cluster"} {
 		v := e.Verify(t.Context(), namespace, repo+"@"+subject.String())
-		if got := v.Reports[0].(verifier.VerifierResult).VerifierName; got != want {
+		if got := results(t, v)[0].VerifierName; got != want {
 			t.Errorf("namespace %q: verifier %s, want %s", namespace, got, want)
 		}
 	}
@@ -123,7 +123,7 @@ func TestMandatory(t *testing.T) {
 				if v.Err != nil {
 					said = v.Err.Error()
 				} else {
-					said = v.Reports[0].(verifier.VerifierResult).VerifierName
+					said = results(t, v)[0].VerifierName
 				}
 				if v.Outcome != tt.want || !strings.Contains(said, tt.says) {
 					t.Errorf("%s: %s; want %s: %s", v.Outcome, said, tt.want, tt.says)
@@ -154,7 +154,7 @@ func TestMandatoryPolicyIsAskedAboutAllThatIsFound(t *testing.T) {
 			Scope{Stores: []referrerstore.ReferrerStore{g}, Policy: both, Verifiers: []verifier.ReferenceVerifier{signatures, sboms}},
 			SnapshotOptions{Namespaces: map[string]Scope{"team": tt.own}, Mandatory: Mandatory{Verifiers: []verifier.ReferenceVerifier{signatures}, Policy: true}}))
 		if v := e.Verify(t.Context(), "team", repo+"@"+subject.String()); v.Outcome != tt.want {
-			t.Errorf("%s: %s %+v, want %s", name, v.Outcome, v.Reports, tt.want)
+			t.Errorf("%s: %s %s, want %s", name, v.Outcome, v.Reports, tt.want)
 		}
 	}
 }
@@ -171,7 +171,7 @@ func TestMandatorySignatureIsMissing(t *testing.T) {
 		SnapshotOptions{Namespaces: map[string]Scope{"team": {Verifiers: []verifier.ReferenceVerifier{tenants}}},
 			Mandatory: Mandatory{Verifiers: []verifier.ReferenceVerifier{clusters}}}))
 	v := e.Verify(t.Context(), "team", repo+"@"+subject.String())
-	if v.Outcome != Refused || !strings.Contains(v.Reports[0].(verifier.VerifierResult).ErrorReason, "mandatory verifier") {
-		t.Errorf("%s %+v", v.Outcome, v.Reports)
+	if v.Outcome != Refused || !strings.Contains(results(t, v)[0].ErrorReason, "mandatory verifier") {
+		t.Errorf("%s %s", v.Outcome, v.Reports)
 	}
 }

@@ -1,6 +1,7 @@
 package verification
 
 import (
+	"encoding/json"
 	"errors"
 
 	"github.com/opencontainers/go-digest"
@@ -39,8 +40,9 @@ type Verdict struct {
 	Digest digest.Digest
 	// PolicyType is the type of the policy that decided: "configpolicy" or "regopolicy".
 	PolicyType string
-	// Reports are the verifier reports in Ratify's form for the policy type, in the order of the referrers.
-	Reports []any
+	// Reports are the verifier reports in Ratify's form for the policy type, in the order of the referrers, each as JSON: a
+	// verifier.VerifierResult of Ratify's, or for Rego policies a types.NestedVerifierReport.
+	Reports []json.RawMessage
 	// Err says why the outcome is Undetermined, and what to do. It is nil for the other outcomes.
 	Err error
 }

@@ -1,24 +1,40 @@
 package verification
 
 import (
-	"encoding/json"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/ratify-project/ratify/pkg/common"
 )
 
 const (
 	// maxRemembered bounds the verdicts an Engine remembers: a cluster of 8,000 distinct images is larger than most.
 	maxRemembered = 8192
-	// maxRememberedBytes bounds their size as JSON, of which an ordinary verdict has 1 to 2 KiB. One about an image with hundreds
+	// maxRememberedBytes bounds the size of their reports, of which an ordinary verdict has 1 to 2 KiB. One about an image with hundreds
 	// of referrers has hundreds of KiB, and who makes images decides how many those are.
 	maxRememberedBytes = 16 << 20
 )
 
-// verdicts remembers verdicts by subject, each until its time, and drops those asked for least recently. It is safe for concurrent use.
+// verdictKey is what a verdict is about: a subject, by digest, as a scope sees it that is asked for it by a tag, or none.
+type verdictKey struct {
+	scope        uint64
+	tag, subject string
+}
+
+func keyOf(scope *numbered, ref common.Reference) verdictKey {
+	return verdictKey{scope.number, ref.Tag, ref.Original}
+}
+
+// String returns a text that only this key has.
+func (k verdictKey) String() string {
+	return strconv.FormatUint(k.scope, 10) + "|" + k.tag + "|" + k.subject
+}
+
+// verdicts remembers verdicts, each until its time, and drops those asked for least recently. It is safe for concurrent use.
 type verdicts struct {
-	entries *lru.Cache[string, remembered]
+	entries *lru.Cache[verdictKey, remembered]
 	bytes   atomic.Int64
 }
 
@@ -30,7 +46,7 @@ type remembered struct {
 
 func newVerdicts() *verdicts {
 	v := &verdicts{}
-	entries, err := lru.NewWithEvict(maxRemembered, func(_ string, r remembered) { v.bytes.Add(-r.bytes) })
+	entries, err := lru.NewWithEvict(maxRemembered, func(_ verdictKey, r remembered) { v.bytes.Add(-r.bytes) })
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
@@ -38,7 +54,7 @@ func newVerdicts() *verdicts {
 	return v
 }
 
-func (v *verdicts) get(key string, now time.Time) (Verdict, bool) {
+func (v *verdicts) get(key verdictKey, now time.Time) (Verdict, bool) {
 	known, ok := v.entries.Get(key)
 	if !ok || !now.Before(known.until) {
 		return Verdict{}, false
@@ -46,15 +62,19 @@ func (v *verdicts) get(key string, now time.Time) (Verdict, bool) {
 	return known.verdict, true
 }
 
-func (v *verdicts) put(key string, verdict Verdict, until time.Time) {
-	reports, err := json.Marshal(verdict.Reports)
-	if size := int64(len(reports)); err == nil && size <= maxRememberedBytes {
-		v.entries.Remove(key) // an entry that is replaced would not be counted out
-		if there, _ := v.entries.ContainsOrAdd(key, remembered{verdict, until, size}); !there {
-			v.bytes.Add(size)
-		}
-		for v.bytes.Load() > maxRememberedBytes {
-			v.entries.RemoveOldest()
-		}
+func (v *verdicts) put(key verdictKey, verdict Verdict, until time.Time) {
+	size := int64(0)
+	for _, report := range verdict.Reports {
+		size += int64(len(report))
+	}
+	if size > maxRememberedBytes {
+		return
+	}
+	v.entries.Remove(key) // an entry that is replaced would not be counted out
+	if there, _ := v.entries.ContainsOrAdd(key, remembered{verdict, until, size}); !there {
+		v.bytes.Add(size)
+	}
+	for v.bytes.Load() > maxRememberedBytes {
+		v.entries.RemoveOldest()
 	}
 }
