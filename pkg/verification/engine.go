@@ -85,13 +85,24 @@ func (e *Engine) Snapshot() *Snapshot {
 	return nil
 }
 
-// Ready returns nil once the cluster's subjects can be verified, else what is missing.
+// Ready returns nil once subjects can be verified: the cluster's or, where the cluster has no whole configuration, those of one namespace that has.
+// Else it returns what the cluster's lacks. What the cluster has must be usable: a replica that cannot use it must not take the place of one that can.
 func (e *Engine) Ready() error {
 	s := e.Snapshot()
 	if s == nil {
 		return ErrNotConfigured
 	}
-	return s.Scope("").validate()
+	cluster := s.Scope("")
+	missing := cluster.validate()
+	if missing == nil || cluster.Err != nil {
+		return missing
+	}
+	for namespace := range s.namespaces {
+		if s.Scope(namespace).validate() == nil {
+			return nil
+		}
+	}
+	return missing
 }
 
 // Session answers about the images of one request, all with the configuration that was current when it began.
