@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -38,7 +39,7 @@ type Call struct {
 }
 
 // read reads a call from the environment and the standard input.
-func (p Protocol) read(stdin io.Reader) (Call, *plugin.Error) {
+func (p Protocol) read(ctx context.Context, stdin io.Reader) (Call, *plugin.Error) {
 	variables := []string{p.CommandVariable, p.VersionVariable, p.SubjectVariable}
 	if missing := slices.DeleteFunc(slices.Clone(variables), func(name string) bool { return os.Getenv(name) != "" }); len(missing) > 0 {
 		return Call{}, plugin.NewError(types.ErrMissingEnvironmentVariables, "environment variables are missing: "+strings.Join(missing, ", "),
@@ -56,15 +57,34 @@ func (p Protocol) read(stdin io.Reader) (Call, *plugin.Error) {
 	if call.Args, failed = p.args(); failed != nil {
 		return Call{}, failed
 	}
-	input, err := io.ReadAll(io.LimitReader(stdin, maxInput+1))
+	if call.Input, failed = readInput(ctx, stdin); failed != nil {
+		return Call{}, failed
+	}
+	return call, nil
+}
+
+// readInput reads the configuration. An input that does not end is left to the end of the process.
+func readInput(ctx context.Context, stdin io.Reader) ([]byte, *plugin.Error) {
+	var input []byte
+	read := make(chan error, 1)
+	go func() {
+		var err error
+		input, err = io.ReadAll(io.LimitReader(stdin, maxInput+1))
+		read <- err
+	}()
+	var err error
+	select {
+	case err = <-read:
+	case <-ctx.Done():
+		err = fmt.Errorf("it has not ended: %w", ctx.Err())
+	}
 	if err != nil {
-		return Call{}, plugin.NewError(types.ErrIOFailure, "the standard input cannot be read", err.Error())
+		return nil, plugin.NewError(types.ErrIOFailure, "the standard input cannot be read", err.Error())
 	}
 	if len(input) > maxInput {
-		return Call{}, plugin.NewError(types.ErrConfigParsingFailure, fmt.Sprintf("the configuration has more than %d bytes", maxInput), "")
+		return nil, plugin.NewError(types.ErrConfigParsingFailure, fmt.Sprintf("the configuration has more than %d bytes", maxInput), "")
 	}
-	call.Input = input
-	return call, nil
+	return input, nil
 }
 
 func (p Protocol) subject() (common.Reference, *plugin.Error) {

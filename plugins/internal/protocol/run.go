@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/ratify-project/ratify/pkg/common/plugin"
@@ -36,11 +37,11 @@ func (p Protocol) run(handle Handler, stdin io.Reader, stdout, stderr io.Writer)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 
-	call, failed := p.read(stdin)
+	call, failed := p.read(ctx, stdin)
 	var reply []byte
 	if failed == nil {
 		var err error
-		if reply, err = handle(ctx, call); err != nil {
+		if reply, err = guarded(ctx, handle, call); err != nil {
 			failed = failure(call, err)
 		}
 	}
@@ -56,6 +57,17 @@ func (p Protocol) run(handle Handler, stdin io.Reader, stdout, stderr io.Writer)
 		return 1
 	}
 	return code
+}
+
+// guarded calls handle, and makes an error of a panic: without, the plugin would end with a text that is not the protocol's.
+func guarded(ctx context.Context, handle Handler, call Call) (reply []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.Error("panic", "panic", p, "stack", string(debug.Stack()))
+			err = plugin.NewError(types.ErrInternalFailure, call.Command+" of "+call.Subject.Original+" ended in a panic", fmt.Sprint(p)+"; the log has the details")
+		}
+	}()
+	return handle(ctx, call)
 }
 
 // failure returns what to print of an error.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 	"unicode/utf8"
 
 	"github.com/ratify-project/ratify/pkg/common/plugin"
@@ -76,6 +78,20 @@ func TestBadCalls(t *testing.T) {
 	}
 }
 
+// An input that nobody ends is an error when the time of a call is up.
+func TestInputThatHangs(t *testing.T) {
+	setCall(t)
+	synctest.Test(t, func(t *testing.T) {
+		reader, writer := io.Pipe()
+		defer writer.Close() // ends the reading
+		start := time.Now()
+		failsWith(t, echo, reader, types.ErrIOFailure, "it has not ended")
+		if took := time.Since(start); took != timeout {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 // endless is an input without an end.
 type endless struct{}
 
@@ -119,6 +135,7 @@ func TestFailures(t *testing.T) {
 		{"several lines", reply("{\n}"), types.ErrPluginCmdFailure, "not one line of JSON"},
 		{"two objects", reply("{}{}"), types.ErrPluginCmdFailure, "not one line of JSON"},
 		{"a long line", reply(`{"a":"` + strings.Repeat("a", maxLine) + `"}`), types.ErrPluginCmdFailure, "the 65544 bytes"},
+		{"a panic", func(context.Context, Call) ([]byte, error) { panic("nil map") }, types.ErrInternalFailure, "ended in a panic; nil map"},
 		{"what is no JSON value", func(context.Context, Call) ([]byte, error) { return Encode(func() {}) }, types.ErrInternalFailure, "cannot be encoded"},
 	} {
 		t.Run(tt.name, func(t *testing.T) { failsWith(t, tt.handle, strings.NewReader(""), tt.code, tt.says) })
