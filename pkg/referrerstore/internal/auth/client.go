@@ -23,8 +23,9 @@ const (
 	clientID = "ratify-alibabacloud"
 	// maxRegistries bounds the registries remembered. Who may create a pod may name any number of them.
 	maxRegistries = 1000
-	// tokensBytes bounds the tokens kept for repositories of all registries, for the same reason: some thousands of the usual 1 to 4 KiB.
-	tokensBytes = 32 << 20
+	// tokensBytes bounds the tokens kept for repositories of all registries, for the same reason: some thousands of the usual 1 KiB. One that is
+	// not there any more is a call for the next image of its repository.
+	tokensBytes = 8 << 20
 	// tokenCost is about what the keeper of a token takes besides the token and its key.
 	tokenCost = 1 << 10
 	// maxRedirects bounds the hops of one request: a registry sends to its object storage, which may send on once.
