@@ -21,7 +21,7 @@ const (
 // cost measures what a request costs that no cache of verdicts answers.
 func (e *environment) cost(ctx context.Context) error {
 	fmt.Printf("\n%-32s%6s%6s%6s%7s%10s%10s%14s\n", "one signature, asked again", "STS", "CR", "KMS", "token", "registry", "ms", "ms at 20 ms")
-	cached, remove, err := e.cached(both)
+	cached, _, remove, err := e.cached(both)
 	if err != nil {
 		return err
 	}
@@ -117,10 +117,4 @@ func count(cloud *emulator.Cloud) (calls [services]int) {
 		calls[service] += n
 	}
 	return calls
-}
-
-// credentialCalls returns the calls for sessions and passwords.
-func credentialCalls(cloud *emulator.Cloud) int {
-	calls := count(cloud)
-	return calls[sts] + calls[cr]
 }

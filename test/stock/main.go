@@ -29,6 +29,10 @@ type programs struct {
 
 func main() {
 	log.SetFlags(0)
+	if err := hosts.BecomeRoot(); err != nil {
+		fmt.Println("skipped:", err)
+		return
+	}
 	var p programs
 	flag.StringVar(&p.upstream, "upstream", "bin/upstream-ratify", "upstream Ratify's binary")
 	flag.StringVar(&p.image, "ratify", "bin/ratify", "the binary of our image, to compare the cost with")
