@@ -210,7 +210,7 @@ func (e *Engine) evaluate(ctx context.Context, scope *numbered, ref common.Refer
 	if verdict.Outcome != Undetermined && e.options.VerdictTTL > 0 {
 		// Safe to remember: the subject is a digest, the number is the scope's alone, what makes a scope does not change, and what could
 		// not be found out is not among the verdicts.
-		e.verdicts.put(key, verdict, e.options.Now().Add(e.options.VerdictTTL))
+		e.verdicts.put(key, verdict, e.options.Now(), e.options.VerdictTTL)
 	}
 	return verdict
 }

@@ -161,7 +161,7 @@ func TestRememberedVerdictsAreBoundedInBytes(t *testing.T) {
 	large := Verdict{Outcome: Refused, Reports: []json.RawMessage{make([]byte, maxRememberedBytes/8), make([]byte, maxRememberedBytes/8+1)}}
 	for i := range 5 {
 		for range 2 { // again, as after its time
-			v.put(key(fmt.Sprint(i)), large, time.Time{})
+			v.put(key(fmt.Sprint(i)), large, time.Now(), time.Hour)
 		}
 	}
 	if n := v.entries.Len(); n != 3 {
@@ -170,9 +170,21 @@ func TestRememberedVerdictsAreBoundedInBytes(t *testing.T) {
 	if _, ok := v.entries.Get(key("4")); !ok {
 		t.Error("the newest was dropped")
 	}
-	v.put(key("huge"), Verdict{Reports: []json.RawMessage{make([]byte, maxRememberedBytes+1)}}, time.Time{})
+	v.put(key("huge"), Verdict{Reports: []json.RawMessage{make([]byte, maxRememberedBytes+1)}}, time.Now(), time.Hour)
 	if _, ok := v.entries.Get(key("huge")); ok || v.entries.Len() != 3 {
 		t.Error("what is larger than all that is kept pushed out the rest")
+	}
+}
+
+// A replica that sees ten thousand images once each is not to hold what it found out about all of them.
+func TestVerdictsGoInTime(t *testing.T) {
+	v, now := newVerdicts(), time.Unix(0, 0)
+	for i := range 1000 {
+		v.put(verdictKey{subject: fmt.Sprint(i)}, Verdict{Outcome: Verified}, now, time.Minute)
+		now = now.Add(time.Second)
+	}
+	if n := v.entries.Len(); n != 60 {
+		t.Errorf("%d verdicts are kept, and one a second was to be remembered for a minute", n)
 	}
 }
 

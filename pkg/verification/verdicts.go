@@ -62,7 +62,14 @@ func (v *verdicts) get(key verdictKey, now time.Time) (Verdict, bool) {
 	return known.verdict, true
 }
 
-func (v *verdicts) put(key verdictKey, verdict Verdict, until time.Time) {
+// put remembers a verdict for some time, and drops those whose time has passed, from the one asked for least recently to the first whose time has not.
+func (v *verdicts) put(key verdictKey, verdict Verdict, now time.Time, ttl time.Duration) {
+	for {
+		if _, oldest, ok := v.entries.GetOldest(); !ok || now.Before(oldest.until) {
+			break
+		}
+		v.entries.RemoveOldest()
+	}
 	size := int64(0)
 	for _, report := range verdict.Reports {
 		size += int64(len(report))
@@ -71,7 +78,7 @@ func (v *verdicts) put(key verdictKey, verdict Verdict, until time.Time) {
 		return
 	}
 	v.entries.Remove(key) // an entry that is replaced would not be counted out
-	if there, _ := v.entries.ContainsOrAdd(key, remembered{verdict, until, size}); !there {
+	if there, _ := v.entries.ContainsOrAdd(key, remembered{verdict, now.Add(ttl), size}); !there {
 		v.bytes.Add(size)
 	}
 	for v.bytes.Load() > maxRememberedBytes {
