@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ratify-project/ratify/api/v1beta1"
 	"github.com/ratify-project/ratify/pkg/policyprovider"
 	policyconfig "github.com/ratify-project/ratify/pkg/policyprovider/config"
 	"github.com/ratify-project/ratify/pkg/referrerstore"
@@ -81,10 +80,10 @@ func (b *Builder) Build(ctx context.Context, r Resources) (*verification.Snapsho
 	}), run.statuses
 }
 
-// Refresh reads the key management providers that are due. It calls changed, maybe at the same time, for each namespace of which one holds
-// something else than before, so that Build is needed: what the cluster does not trust any more must not wait for a tenant's that hangs. It also
-// calls changed if something that could not be downloaded is to be tried again.
-func (b *Builder) Refresh(ctx context.Context, changed func()) {
+// Refresh begins to read the key management providers that are due, and returns a function that waits for all of them. It calls ended for each that
+// was read, maybe at the same time, and tells whether it holds something else than before, so that Build is needed: what is not trusted any more
+// must not wait for a provider that hangs. Build is needed, too, when what could not be downloaded is to be tried again.
+func (b *Builder) Refresh(ctx context.Context, ended func(changed bool)) (wait func()) {
 	b.mu.Lock()
 	material, again := b.material, b.again
 	retry := !again.IsZero() && !time.Now().Before(again)
@@ -93,16 +92,16 @@ func (b *Builder) Refresh(ctx context.Context, changed func()) {
 	}
 	b.mu.Unlock()
 	if retry {
-		changed()
+		ended(true)
 	}
-	material.readDue(ctx, changed)
+	return material.readDue(ctx, ended)
 }
 
 // Due returns when Refresh is to be called the next time; zero: not before the next Build.
 func (b *Builder) Due() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return earliest(b.material.providers().Due(), b.again)
+	return earliest(b.material.due(), b.again)
 }
 
 // earliest returns the earlier of two times that may be zero, which means never.
@@ -126,7 +125,7 @@ func (b *Builder) keyMaterial() material {
 type build struct {
 	*Builder
 	keyMaterial material
-	sources     map[string][]*v1beta1.PluginSource // what is downloaded, by the paths of programs
+	sources     map[string][]any // what is downloaded, by the paths of programs
 	scopes      map[string]*verification.Scope
 	mandatory   verification.Mandatory
 	statuses    []Status
@@ -224,7 +223,7 @@ func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
 				Version: s.pluginVersion(), PluginDirs: s.pluginDirs(),
 			})
 			on = basis{answers: access.answers, sources: b.sources[s.program()]}
-			if made, ok := v.(config.FromFiles); ok {
+			if made, ok := v.(config.FromFiles); ok && err == nil { // else it may be a nil pointer
 				on.files = made.FromFiles()
 			}
 			return v, on, mandatory, err
