@@ -161,7 +161,8 @@ type memoryStore struct {
 	blobs                       map[digest.Digest][]byte
 
 	failSubject, failManifest, failBlob error
-	reads                               int
+	reads                               int // of subjects
+	manifestReads                       int
 }
 
 func newStore(image ocispec.Descriptor, envelopes ...[]byte) *memoryStore {
@@ -192,6 +193,7 @@ func (s *memoryStore) GetSubjectDescriptor(context.Context, common.Reference) (*
 }
 
 func (s *memoryStore) GetReferenceManifest(context.Context, common.Reference, ocispecs.ReferenceDescriptor) (ocispecs.ReferenceManifest, error) {
+	s.manifestReads++
 	return s.manifest, s.failManifest
 }
 

@@ -54,8 +54,8 @@ func newOutcomes(checker *revocation.Checker) (*outcomes, error) {
 }
 
 // keyOf returns the key for a signature of subject under a trust policy. It is a digest, for media types are as long as their makers like.
-func keyOf(policy *statement, subject ocispec.Descriptor, signature digest.Digest) outcomeKey {
-	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d %q", policy.Name, subject.Digest, subject.MediaType, subject.Size, signature))
+func keyOf(policy string, subject ocispec.Descriptor, signature digest.Digest) outcomeKey {
+	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d %q", policy, subject.Digest, subject.MediaType, subject.Size, signature))
 }
 
 // get returns what is known about a signature that would still verify at now.
@@ -76,13 +76,11 @@ func (o *outcomes) good(ctx context.Context, questions []revocation.Question) bo
 	return true
 }
 
-// put remembers a signature that verified, at start or later, if it did so plainly.
-func (o *outcomes) put(ctx context.Context, key outcomeKey, j *judgement, start time.Time) {
-	by, at := j.signedBy()
-	if !j.plain() || by.size() > maxSignerBytes || !o.good(ctx, j.saw.questions) {
-		return
+// put remembers a signature that verified plainly, unless its signer has too much to tell or the check of a chain would have to be made again.
+func (o *outcomes) put(ctx context.Context, key outcomeKey, found outcome) {
+	if found.by.Value().size() <= maxSignerBytes && o.good(ctx, found.rests) {
+		o.kept.Add(key, found)
 	}
-	o.kept.Add(key, outcome{by: unique.Make(by), at: at, ends: j.ends(start), rests: j.saw.questions})
 }
 
 // plain reports whether every check that was made passed, by this verifier's means alone.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+	"unique"
 
 	"github.com/notaryproject/notation-core-go/revocation/purpose"
 	"github.com/notaryproject/notation-go"
@@ -53,6 +54,7 @@ type Verifier struct {
 	artifactTypes []string
 	policies      *statements
 	stores        trustStores
+	fromFiles     bool
 	effort        *effort
 	outcomes      *outcomes
 	inner         notation.Verifier
@@ -89,7 +91,7 @@ func New(ctx context.Context, cfg config.VerifierConfig, o Options) (*Verifier, 
 	if err != nil {
 		return nil, parameter.Errorf("trustPolicyDoc", "%w", err)
 	}
-	v := &Verifier{name: p.name, kind: p.kind, artifactTypes: p.artifactTypes, stores: stores, inner: inner, log: o.Log}
+	v := &Verifier{name: p.name, kind: p.kind, artifactTypes: p.artifactTypes, stores: stores, fromFiles: p.filesRead, inner: inner, log: o.Log}
 	if v.policies, err = newStatements(p.policies); err != nil {
 		return nil, parameter.Errorf("trustPolicyDoc", "%w", err)
 	}
@@ -116,6 +118,9 @@ func (v *Verifier) CanVerify(_ context.Context, desc ocispecs.ReferenceDescripto
 
 // GetNestedReferences returns none: nothing is attached to signatures.
 func (v *Verifier) GetNestedReferences() []string { return nil }
+
+// FromFiles tells whether certificates were read of files, which may change.
+func (v *Verifier) FromFiles() bool { return v.fromFiles }
 
 // Verify judges the signature that desc describes as one of subject. The result is a decision; an error means that there is none, because
 // something could not be read or asked, and wraps what failed; the caller knows of which signature.
@@ -165,7 +170,7 @@ func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc oc
 		return "", errors.New("read the subject: the store describes another one")
 	}
 	start := time.Now()
-	key := keyOf(policy, subjectDesc.Descriptor, desc.Digest)
+	key := keyOf(policy.Name, subjectDesc.Descriptor, desc.Digest)
 	if known, ok := v.outcomes.get(ctx, key, start); ok {
 		v.log.DebugContext(ctx, "notation: the signature verified before, and nothing that this rests on has changed", slog.Any("signature", desc.Digest))
 		facts.add(known.by.Value(), known.at)
@@ -177,11 +182,11 @@ func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc oc
 	}
 
 	ctx, saw := withWitness(log.WithLogger(ctx, debugLogger{ctx, v.log}))
-	outcome, err := v.inner.Verify(ctx, subjectDesc.Descriptor, envelope, notation.VerifierVerifyOptions{
+	found, err := v.inner.Verify(ctx, subjectDesc.Descriptor, envelope, notation.VerifierVerifyOptions{
 		ArtifactReference:  fmt.Sprintf("%s@%s", subject.Path, subject.Digest),
 		SignatureMediaType: mediaType,
 	})
-	j := &judgement{policy: policy, stores: v.stores, subject: subjectDesc.Descriptor, outcome: outcome, saw: saw}
+	j := &judgement{policy: policy, stores: v.stores, subject: subjectDesc.Descriptor, outcome: found, saw: saw}
 	by, at := j.signedBy()
 	facts.add(by, at)
 	warnings := j.warnings()
@@ -191,8 +196,8 @@ func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc oc
 	if err != nil {
 		return "", j.explain(ctx, err)
 	}
-	if desc.Digest.Validate() == nil { // else the key does not say which signature it is
-		v.outcomes.put(ctx, key, j, start)
+	if j.plain() && desc.Digest.Validate() == nil { // else the key does not say which signature it is
+		v.outcomes.put(ctx, key, outcome{by: unique.Make(by), at: at, ends: j.ends(start), rests: saw.questions})
 	}
 	return describe(by, policy, warnings), nil
 }

@@ -121,7 +121,9 @@ func TestFindingWhileTheResponderIsDown(t *testing.T) {
 // TestNoFinding has checks that have to be made again each time.
 func TestNoFinding(t *testing.T) {
 	only := func(part string, fault func(http.ResponseWriter, *http.Request) bool) func(http.ResponseWriter, *http.Request) bool {
-		return func(w http.ResponseWriter, r *http.Request) bool { return strings.HasPrefix(r.URL.Path, part) && fault(w, r) }
+		return func(w http.ResponseWriter, r *http.Request) bool {
+			return strings.HasPrefix(r.URL.Path, part) && fault(w, r)
+		}
 	}
 	issued := func(o func(*world) signing.Options) func(*world, testing.TB) signing.Identity {
 		return func(w *world, t testing.TB) signing.Identity { return must(w.root.Issue("leaf", o(w)))(t) }

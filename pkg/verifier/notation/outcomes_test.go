@@ -1,0 +1,361 @@
+package notation
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unique"
+
+	"github.com/notaryproject/notation-core-go/signature"
+	"github.com/notaryproject/notation-core-go/signature/cose"
+	"github.com/notaryproject/notation-core-go/signature/jws"
+	notationverifier "github.com/notaryproject/notation-go/verifier"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/ratify-project/ratify/pkg/common"
+	"github.com/ratify-project/ratify/pkg/ocispecs"
+	"github.com/ratify-project/ratify/pkg/verifier"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/testclock"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation/revocation"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
+)
+
+// judge asks v about the signature in store, and wants this verdict, with the signature read or remembered.
+func judge(t *testing.T, v *Verifier, store *memoryStore, want, read bool) verifier.VerifierResult {
+	t.Helper()
+	return judgeIn(t, v, store, repository, want, read)
+}
+
+func judgeIn(t *testing.T, v *Verifier, store *memoryStore, path string, want, read bool) verifier.VerifierResult {
+	t.Helper()
+	before := store.manifestReads
+	result, err := verifyIn(t.Context(), v, store, path)
+	if err != nil || result.IsSuccess != want {
+		t.Fatalf("Verify() = %+v, %v; want success %t", result, err, want)
+	}
+	if got := store.manifestReads > before; got != read {
+		t.Fatalf("the signature was read: %t, want %t", got, read)
+	}
+	return result
+}
+
+func TestOutcomeIsRemembered(t *testing.T) {
+	root := newRoot(t, "root")
+	leaf := issue(t, root, "leaf", newKey(t))
+	image := imageOf("image")
+	for _, mediaType := range mediaTypes {
+		for _, lvl := range []string{"strict", "permissive", "audit"} {
+			t.Run(lvl+" "+mediaType, func(t *testing.T) {
+				v, store := newVerifier(t, level(lvl), root.cert), newStore(image, sign(t, leaf, image, mediaType))
+				first := judge(t, v, store, true, true)
+				again := judge(t, v, store, true, false)
+				if !reflect.DeepEqual(first, again) {
+					t.Errorf("%+v, and then %+v", first, again)
+				}
+				again.Extensions.(map[string]string)["Subject"] = "changed"
+				if got := judge(t, v, store, true, false); !reflect.DeepEqual(first, got) {
+					t.Errorf("who got a result can change the next: %+v", got)
+				}
+				store.failSubject = http.ErrHandlerTimeout
+				if result, err := verify(t.Context(), v, store); err == nil {
+					t.Errorf("Verify() = %+v although the subject cannot be read", result)
+				}
+			})
+		}
+	}
+}
+
+// TestOutcomeIsOfItsKey asks about other things than what verified.
+func TestOutcomeIsOfItsKey(t *testing.T) {
+	root, other := newRoot(t, "root"), newRoot(t, "other root")
+	leaf := issue(t, root, "leaf", newKey(t))
+	image := imageOf("image")
+	store := newStore(image, sign(t, leaf, image, jws.MediaTypeEnvelope))
+	parameters := strings.Replace(stores(`{"ca":{"x":["roots"],"y":["others"]}}`, `"ca:x"`), `"trustPolicies":[`,
+		`"trustPolicies":[{"name":"others","registryScopes":["registry.example.com/others"],"signatureVerification":{"level":"strict"},
+		"trustStores":["ca:y"],"trustedIdentities":["*"]},`, 1)
+	material := providers{"roots": {root.cert}, "others": {other.cert}}
+	verifierOf := func(material providers) *Verifier {
+		v, err := New(t.Context(), parse(t, parameters), Options{KeyMaterial: material, Log: quiet()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	t.Setenv("HOME", t.TempDir())
+	v := verifierOf(material)
+	judge(t, v, store, true, true)
+	judge(t, v, store, true, false)
+
+	t.Run("another repository, of the same trust policy", func(t *testing.T) {
+		judgeIn(t, v, store, "registry.example.com/copy", true, false)
+	})
+	t.Run("another repository, of another trust policy", func(t *testing.T) {
+		judgeIn(t, v, store, "registry.example.com/others", false, true)
+	})
+	t.Run("another subject", func(t *testing.T) {
+		for _, subject := range []ocispec.Descriptor{
+			imageOf("another image"),
+			{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size + 1},
+			{MediaType: ocispec.MediaTypeImageIndex, Digest: image.Digest, Size: image.Size},
+		} {
+			changed := *store
+			changed.subject = subject
+			judge(t, v, &changed, false, true)
+		}
+	})
+	t.Run("another signature", func(t *testing.T) {
+		stranger := newStore(image, sign(t, issue(t, other, "stranger", newKey(t)), image, jws.MediaTypeEnvelope))
+		judge(t, v, stranger, false, true)
+		judge(t, v, stranger, false, true) // refusals are found again
+		judge(t, v, store, true, false)
+	})
+	t.Run("other key material", func(t *testing.T) {
+		judge(t, verifierOf(providers{"roots": {other.cert}, "others": {other.cert}}), store, false, true)
+	})
+	t.Run("a signature without a digest", func(t *testing.T) {
+		for range 2 {
+			before := store.manifestReads
+			result, err := v.Verify(t.Context(), common.Reference{Path: repository, Digest: image.Digest}, ocispecs.ReferenceDescriptor{}, store)
+			if err != nil || !result.IsSuccess || store.manifestReads == before {
+				t.Errorf("Verify() = %+v, %v after %d reads", result, err, store.manifestReads-before)
+			}
+		}
+	})
+}
+
+// TestOutcomeEndsWithTime verifies what ends in an hour, a second before and after.
+func TestOutcomeEndsWithTime(t *testing.T) {
+	tests := map[string]struct {
+		leaf, intermediate, root, signature time.Duration // from now
+		check                               string
+	}{
+		"signature":    {24 * time.Hour, 24 * time.Hour, 24 * time.Hour, time.Hour, "expiry"},
+		"leaf":         {time.Hour, 24 * time.Hour, 24 * time.Hour, 2 * time.Hour, "authenticTimestamp"},
+		"intermediate": {24 * time.Hour, time.Hour, 24 * time.Hour, 2 * time.Hour, "authenticTimestamp"},
+		"trust anchor": {24 * time.Hour, 24 * time.Hour, time.Hour, 2 * time.Hour, "authenticTimestamp"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				until := func(life time.Duration) []func(*x509.Certificate) {
+					return []func(*x509.Certificate){valid(start.Add(-time.Hour), start.Add(life))}
+				}
+				root := issue(t, nil, "root", newKey(t), append(until(tt.root), asCA)...)
+				intermediate := issue(t, root, "intermediate", newKey(t), append(until(tt.intermediate), asCA)...)
+				leaf := issue(t, intermediate, "leaf", newKey(t), until(tt.leaf)...)
+				image := imageOf("image")
+				store := newStore(image, signRequest(t, leaf, image, cose.MediaTypeEnvelope, func(r *signature.SignRequest) { r.Expiry = start.Add(tt.signature) }))
+				v := newVerifier(t, level("strict"), root.cert)
+				judge(t, v, store, true, true)
+				time.Sleep(time.Hour - time.Second)
+				judge(t, v, store, true, false)
+				time.Sleep(2 * time.Second)
+				expectRefused(t, v, store, tt.check)
+			})
+		})
+	}
+}
+
+// TestOutcomeEndsWithRevocation has responders whose word changes, or ends. Without the outcome, the next check would find the same.
+func TestOutcomeEndsWithRevocation(t *testing.T) {
+	image := imageOf("image")
+	tests := map[string]struct {
+		with  func(*signing.Responder) func(*x509.Certificate)
+		life  time.Duration // of what the responder says; 0: an hour
+		after time.Duration
+		down  bool
+		want  string // remembered, refused, undetermined
+	}{
+		"OCSP, while the answer is not asked for again": {withOCSP, 0, 5*time.Minute - time.Second, false, "remembered"},
+		"OCSP, asked again":                             {withOCSP, 0, 5 * time.Minute, false, "refused"},
+		"OCSP, the end of the answer":                   {withOCSP, 3 * time.Minute, 3*time.Minute + time.Second, true, "undetermined"},
+		"list, while it is not renewed":                 {withCRL, 0, 10*time.Minute - time.Second, false, "remembered"},
+		"list, the end":                                 {withCRL, 20 * time.Minute, 20*time.Minute + time.Second, true, "undetermined"},
+		"list, the end, and there is a new one":         {withCRL, 20 * time.Minute, 20*time.Minute + time.Second, false, "refused"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			root := newRoot(t, "root")
+			s := newResponder(t, root)
+			if tt.life != 0 {
+				s.SetLife(tt.life)
+			}
+			leaf := issue(t, root, "leaf", newKey(t), tt.with(s))
+			v, clock := newClockedVerifier(t, level("strict"), providers{"roots": {root.cert}})
+			store := newStore(image, sign(t, leaf, image, cose.MediaTypeEnvelope))
+			judge(t, v, store, true, true)
+			judge(t, v, store, true, false)
+			second := newStore(imageOf("second"), sign(t, leaf, imageOf("second"), cose.MediaTypeEnvelope))
+			judge(t, v, second, true, true)
+			if asked := s.Asked(); asked != 1 {
+				t.Errorf("the responder was asked %d times for two images of a signer", asked)
+			}
+			s.Revoke(leaf.cert)
+			s.SetLife(24 * time.Hour)
+			if tt.down {
+				s.SetFault(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusBadGateway); return true })
+			}
+			clock.Advance(tt.after)
+			switch tt.want {
+			case "remembered":
+				judge(t, v, store, true, false)
+				judge(t, v, second, true, false)
+			case "refused":
+				expectRefused(t, v, store, "revocation", "is revoked")
+				expectRefused(t, v, second, "revocation", "is revoked")
+			default:
+				if result, err := verify(t.Context(), v, store); err == nil || result.IsSuccess {
+					t.Errorf("Verify() = %+v, %v; want an error", result, err)
+				}
+			}
+		})
+	}
+	t.Run("a renewed answer serves all images of the signer", func(t *testing.T) {
+		root := newRoot(t, "root")
+		leaf := issue(t, root, "leaf", newKey(t), withOCSP(newResponder(t, root)))
+		v, clock := newClockedVerifier(t, level("strict"), providers{"roots": {root.cert}})
+		first, second := newStore(image, sign(t, leaf, image, cose.MediaTypeEnvelope)), newStore(imageOf("b"), sign(t, leaf, imageOf("b"), cose.MediaTypeEnvelope))
+		judge(t, v, first, true, true)
+		judge(t, v, second, true, true)
+		clock.Advance(5 * time.Minute)
+		judge(t, v, first, true, true)
+		judge(t, v, second, true, false)
+	})
+}
+
+// TestOutcomeOfTimestamp remembers the signature of a certificate that has expired since, until the timestamping authority is revoked.
+func TestOutcomeOfTimestamp(t *testing.T) {
+	root, tsaRoot := newRoot(t, "root"), newRoot(t, "tsa root")
+	s := newResponder(t, tsaRoot)
+	tsa := issue(t, tsaRoot, "tsa", newKey(t), asTSA, withOCSP(s))
+	yesterday := time.Now().Add(-24 * time.Hour).Truncate(time.Second)
+	expired := issue(t, root, "expired", newKey(t), valid(yesterday.Add(-time.Hour), yesterday.Add(time.Hour)))
+	image, pool := imageOf("image"), x509.NewCertPool()
+	pool.AddCert(tsaRoot.cert)
+	store := newStore(image, signRequest(t, expired, image, cose.MediaTypeEnvelope, func(r *signature.SignRequest) {
+		r.SigningTime, r.Timestamper, r.TSARootCAs = yesterday, timestamper(t, tsa, yesterday), pool
+	}))
+	v, clock := newClockedVerifier(t, `{"name":"n","artifactTypes":"*","verificationCertStores":{"ca":{"certs":["roots"]},"tsa":{"certs":["tsa"]}},
+		"trustPolicyDoc":{"version":"1.0","trustPolicies":[{"name":"p","registryScopes":["*"],"trustStores":["ca:certs","tsa:certs"],
+		"trustedIdentities":["*"],"signatureVerification":{"level":"strict"}}]}}`, providers{"roots": {root.cert}, "tsa": {tsaRoot.cert}})
+	judge(t, v, store, true, true)
+	judge(t, v, store, true, false)
+	s.Revoke(tsa.cert)
+	clock.Advance(5 * time.Minute)
+	expectRefused(t, v, store, "authenticTimestamp", "is revoked")
+}
+
+// TestOutcomeThatIsNotRemembered has signatures that verify, but not by this verifier's own and lasting means.
+func TestOutcomeThatIsNotRemembered(t *testing.T) {
+	root := newRoot(t, "root")
+	leaf := issue(t, root, "leaf", newKey(t))
+	image := imageOf("image")
+	t.Run("failed check that is only logged", func(t *testing.T) {
+		stranger := issue(t, newRoot(t, "strange root"), "stranger", newKey(t))
+		v, store := newVerifier(t, level("audit"), root.cert), newStore(image, sign(t, stranger, image, cose.MediaTypeEnvelope))
+		for range 2 {
+			if result := judge(t, v, store, true, true); !strings.Contains(result.Message, "lets failed checks pass: authenticity") {
+				t.Errorf("message %q", result.Message)
+			}
+		}
+	})
+	t.Run("revocation that is unknown and only logged", func(t *testing.T) {
+		s := newResponder(t, root)
+		s.SetFault(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusBadGateway); return true })
+		unsure := issue(t, root, "leaf", newKey(t), withOCSP(s))
+		v, store := newVerifier(t, level("permissive"), root.cert), newStore(image, sign(t, unsure, image, cose.MediaTypeEnvelope))
+		judge(t, v, store, true, true)
+		s.SetFault(nil)
+		s.Revoke(unsure.cert)
+		if result := judge(t, v, store, true, true); !strings.Contains(result.Message, "is revoked") {
+			t.Errorf("message %q", result.Message)
+		}
+	})
+	t.Run("verification plugin", func(t *testing.T) {
+		plugins := t.TempDir()
+		says := func(verdict string) {
+			if err := os.WriteFile(filepath.Join(plugins, "notation-check"), []byte(fmt.Sprintf(script, "TRUSTED_IDENTITY", answer(verdict))), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		store := newStore(image, signRequest(t, leaf, image, jws.MediaTypeEnvelope, func(r *signature.SignRequest) {
+			r.ExtendedSignedAttributes = []signature.Attribute{{Key: notationverifier.HeaderVerificationPlugin, Critical: true, Value: "check"}}
+		}))
+		t.Setenv("HOME", t.TempDir())
+		v, err := New(t.Context(), parse(t, level("strict")), Options{KeyMaterial: providers{"roots": {root.cert}}, PluginDirectory: plugins, Log: quiet()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		says("true")
+		judge(t, v, store, true, true)
+		says("false")
+		judge(t, v, store, false, true)
+	})
+	t.Run("signer with a long name", func(t *testing.T) {
+		wordy := issue(t, root, strings.Repeat("x", maxSignerBytes), newKey(t))
+		v, store := newVerifier(t, level("strict"), root.cert), newStore(image, sign(t, wordy, image, cose.MediaTypeEnvelope))
+		judge(t, v, store, true, true)
+		judge(t, v, store, true, true)
+	})
+}
+
+// TestOutcomesAreBounded fills a verifier's outcomes, as very many images of one signer do.
+func TestOutcomesAreBounded(t *testing.T) {
+	checker, err := revocation.New(revocation.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := newOutcomes(checker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i := range maxOutcomes + 1000 {
+		key := keyOf("policy", ocispec.Descriptor{Size: int64(i)}, digest.FromString("signature"))
+		o.kept.Add(key, outcome{by: unique.Make(signedBy{subject: strings.Repeat("x", 100)}), at: fmt.Sprint("2026-01-01T00:00:00Z", i), rests: make([]revocation.Question, 1)})
+	}
+	if n := o.kept.Len(); n != maxOutcomes {
+		t.Errorf("%d outcomes, want %d", n, maxOutcomes)
+	}
+	each := (heap() - before) / maxOutcomes
+	t.Logf("%d bytes each", each)
+	if each > 500 {
+		t.Errorf("an outcome takes %d bytes", each)
+	}
+	runtime.KeepAlive(o)
+}
+
+// newClockedVerifier returns a verifier whose clock for revocation the test moves.
+func newClockedVerifier(t *testing.T, parameters string, material providers) (*Verifier, *testclock.Clock) {
+	t.Helper()
+	t.Setenv("HOME", t.TempDir())
+	clock := testclock.At(time.Now())
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	t.Cleanup(transport.CloseIdleConnections)
+	checker, err := revocation.New(revocation.Options{HTTPClient: &http.Client{Transport: transport}, Now: clock.Now, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := New(t.Context(), parse(t, parameters), Options{KeyMaterial: material, Revocation: checker, Log: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v, clock
+}
