@@ -130,7 +130,7 @@ func (b *Builder) read(ctx context.Context, providers KeyProviders, wanted func(
 	for name, p := range providers {
 		before[name] = p.current()
 	}
-	providers.Read(ctx, wanted)
+	providers.Read(ctx, wanted, func(string, bool) {})
 	if ctx.Err() != nil {
 		return // the process ends, which is no news of providers
 	}

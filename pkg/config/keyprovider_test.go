@@ -192,8 +192,14 @@ func TestReadingEndsInTime(t *testing.T) {
 			all[name] = p
 		}
 		start := time.Now()
-		if changed := all.Read(t.Context(), all.IsDue); !changed || time.Since(start) > readTimeout {
-			t.Errorf("changed: %t, it took %s", changed, time.Since(start))
+		all.Read(t.Context(), all.IsDue, func(name string, changed bool) {
+			fine := strings.HasSuffix(name, "fine")
+			if took := time.Since(start); changed != fine || fine != (took == 0) {
+				t.Errorf("%s: changed: %t, after %s", name, changed, took)
+			}
+		})
+		if took := time.Since(start); took > readTimeout {
+			t.Errorf("it took %s", took)
 		}
 		for name, p := range all {
 			if _, err := p.Material(); (err == nil) != strings.HasSuffix(name, "fine") {

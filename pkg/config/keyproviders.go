@@ -5,7 +5,6 @@ import (
 	"maps"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,28 +21,27 @@ const (
 // KeyProviders are the providers of a configuration by their references: "name", or "namespace/name".
 type KeyProviders map[string]*KeyProvider
 
-// Read reads those providers for which wanted returns true, and tells whether any holds something else than before.
-func (p KeyProviders) Read(ctx context.Context, wanted func(reference string) bool) bool {
+// Read reads those providers for which wanted returns true. It calls ended for each as soon as that is read, maybe for several at the same time, and
+// tells whether it holds something else than before.
+func (p KeyProviders) Read(ctx context.Context, wanted func(reference string) bool, ended func(reference string, changed bool)) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	byNamespace := make(map[string][]*KeyProvider)
-	for reference, provider := range p {
+	byNamespace := make(map[string][]string)
+	for reference := range p {
 		if wanted(reference) {
 			namespace := reference[:strings.LastIndexByte(reference, '/')+1]
-			byNamespace[namespace] = append(byNamespace[namespace], provider)
+			byNamespace[namespace] = append(byNamespace[namespace], reference)
 		}
 	}
-	var changed atomic.Bool
 	var namespaces sync.WaitGroup
-	for _, providers := range byNamespace {
+	for _, references := range byNamespace {
 		namespaces.Go(func() {
 			var group errgroup.Group
 			group.SetLimit(maxReads)
-			for _, provider := range providers {
+			for _, reference := range references {
 				group.Go(func() error {
-					if other, _ := provider.Read(ctx); other { // its error is in Material
-						changed.Store(true)
-					}
+					changed, _ := p[reference].Read(ctx) // the error is in Material
+					ended(reference, changed)
 					return nil
 				})
 			}
@@ -51,7 +49,6 @@ func (p KeyProviders) Read(ctx context.Context, wanted func(reference string) bo
 		})
 	}
 	namespaces.Wait()
-	return changed.Load()
 }
 
 // IsDue tells whether a provider is to be read now.

@@ -3,8 +3,7 @@ package controller
 import (
 	"path/filepath"
 	"reflect"
-
-	"github.com/ratify-project/ratify/api/v1beta1"
+	"slices"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 )
@@ -17,7 +16,7 @@ type basis struct {
 	// files says that files were read, which may change at any time.
 	files bool
 	// sources are what is downloaded to the path of the program, by all resources together: the last one to be downloaded is what runs.
-	sources []*v1beta1.PluginSource
+	sources []any
 }
 
 // answer is what a key management provider holds for who asks, or why it has nothing for them.
@@ -50,14 +49,24 @@ func (b *build) holds(r resource, was basis) bool {
 // program is the path of the program that a spec stands for, if it is not built in.
 func (s spec) program() string { return filepath.Join(s.pluginDirs()[0], s.kind) }
 
+// source is what a resource has downloaded; nil: nothing. Only cluster-wide ones may.
+func (r resource) source() any {
+	if r.Namespace != "" {
+		return nil
+	}
+	block, err := r.spec.block()
+	if err != nil {
+		return nil
+	}
+	return block["source"]
+}
+
 // sourcesOf returns what resources have downloaded, by the paths of their programs.
-func sourcesOf(resources ...[]resource) map[string][]*v1beta1.PluginSource {
-	all := make(map[string][]*v1beta1.PluginSource)
-	for _, kind := range resources {
-		for _, r := range kind {
-			if r.spec.source != nil && r.Namespace == "" { // others may not
-				all[r.spec.program()] = append(all[r.spec.program()], r.spec.source)
-			}
+func sourcesOf(resources ...[]resource) map[string][]any {
+	all := make(map[string][]any)
+	for _, r := range slices.Concat(resources...) {
+		if source := r.source(); source != nil {
+			all[r.spec.program()] = append(all[r.spec.program()], source)
 		}
 	}
 	return all

@@ -67,8 +67,10 @@ func TestVerifiersAreKept(t *testing.T) {
 		change func(r *Resources, p *rotating)
 		anew   bool
 	}{
-		"nothing":                    {func(*Resources, *rotating) {}, false},
-		"another verifier":           {func(r *Resources, _ *rotating) { r.Verifiers = append(r.Verifiers, clusterVerifier("z", `{"good": true}`)) }, false},
+		"nothing": {func(*Resources, *rotating) {}, false},
+		"another verifier": {func(r *Resources, _ *rotating) {
+			r.Verifiers = append(r.Verifiers, clusterVerifier("z", `{"good": true}`))
+		}, false},
 		"another verifier's mistake": {func(r *Resources, _ *rotating) { r.Verifiers = append(r.Verifiers, clusterVerifier("z", `{}`)) }, false},
 		"a store":                    {func(r *Resources, _ *rotating) { r.Stores[0].Spec.Parameters = raw(`{"label": "x"}`) }, false},
 		"another provider": {func(r *Resources, _ *rotating) {
@@ -80,16 +82,18 @@ func TestVerifiersAreKept(t *testing.T) {
 		}, false},
 		"the provider's resource, not what it holds": {func(r *Resources, _ *rotating) { r.KeyManagementProviders[0].Spec.RefreshInterval = "5m" }, false},
 		"the provider cannot be read again":          {func(_ *Resources, p *rotating) { p.err = errors.New("KMS is down") }, false},
-		"its parameters":                             {func(r *Resources, _ *rotating) { r.Verifiers[0].Spec.Parameters = raw(`{"good": false, "trust": "kmp"}`) }, true},
-		"its artifact types":                         {func(r *Resources, _ *rotating) { r.Verifiers[0].Spec.ArtifactTypes = "a/b" }, true},
-		"its UID":                                    {func(r *Resources, _ *rotating) { r.Verifiers[0].UID = "2" }, true},
-		"its parameters, with a mistake":             {func(r *Resources, _ *rotating) { r.Verifiers[0].Spec.Parameters = raw(bad) }, false},
-		"a certificate":                              {func(_ *Resources, p *rotating) { p.certificates = []string{"two"} }, true},
-		"a certificate more":                         {func(_ *Resources, p *rotating) { p.certificates = []string{"one", "two"} }, true},
-		"a key":                                      {func(_ *Resources, p *rotating) { p.key = number(2) }, true},
-		"the provider is gone":                       {func(r *Resources, _ *rotating) { r.KeyManagementProviders = nil }, true},
-		"the provider has a mistake":                 {func(r *Resources, _ *rotating) { r.KeyManagementProviders[0].Spec.Parameters = raw(`{}`) }, true},
-		"the provider found out that all is gone":    {func(_ *Resources, p *rotating) { p.err = keymaterial.ErrGone }, true},
+		"its parameters": {func(r *Resources, _ *rotating) {
+			r.Verifiers[0].Spec.Parameters = raw(`{"good": false, "trust": "kmp"}`)
+		}, true},
+		"its artifact types":                      {func(r *Resources, _ *rotating) { r.Verifiers[0].Spec.ArtifactTypes = "a/b" }, true},
+		"its UID":                                 {func(r *Resources, _ *rotating) { r.Verifiers[0].UID = "2" }, true},
+		"its parameters, with a mistake":          {func(r *Resources, _ *rotating) { r.Verifiers[0].Spec.Parameters = raw(bad) }, false},
+		"a certificate":                           {func(_ *Resources, p *rotating) { p.certificates = []string{"two"} }, true},
+		"a certificate more":                      {func(_ *Resources, p *rotating) { p.certificates = []string{"one", "two"} }, true},
+		"a key":                                   {func(_ *Resources, p *rotating) { p.key = number(2) }, true},
+		"the provider is gone":                    {func(r *Resources, _ *rotating) { r.KeyManagementProviders = nil }, true},
+		"the provider has a mistake":              {func(r *Resources, _ *rotating) { r.KeyManagementProviders[0].Spec.Parameters = raw(`{}`) }, true},
+		"the provider found out that all is gone": {func(_ *Resources, p *rotating) { p.err = keymaterial.ErrGone }, true},
 		"the certificate is gone, the parameters have a mistake": {func(r *Resources, _ *rotating) {
 			r.KeyManagementProviders, r.Verifiers[0].Spec.Parameters = nil, raw(bad)
 		}, true},
@@ -113,7 +117,7 @@ func TestVerifiersAreKept(t *testing.T) {
 				}
 				tt.change(&r, provider)
 				time.Sleep(2 * time.Minute)
-				b.Refresh(t.Context(), func() {})
+				b.Refresh(t.Context(), func(bool) {})()
 				second, _ := b.Build(t.Context(), r)
 				third, _ := b.Build(t.Context(), r)
 				verifiers := func(s *verification.Snapshot) verifier.ReferenceVerifier { return s.Scope("").Verifiers[0] }
@@ -214,7 +218,7 @@ func TestFailedDownloadIsTriedAgain(t *testing.T) {
 			time.Sleep(time.Until(b.Due()))
 			at = append(at, time.Since(begin).Round(time.Second))
 			asked := 0
-			b.Refresh(t.Context(), func() { asked++ })
+			b.Refresh(t.Context(), func(bool) { asked++ })()
 			if asked != 1 || !b.Due().IsZero() {
 				t.Fatalf("asked for a Build %d times, due again at %s", asked, b.Due())
 			}

@@ -27,6 +27,8 @@ type provider struct {
 	made   *config.KeyProvider
 	err    error                     // why nothing was made
 	readAt atomic.Pointer[time.Time] // when it was read the last time; nil: never
+	// reading says that readDue reads it, or will.
+	reading atomic.Bool
 }
 
 // material are the key management providers of all namespaces, by their references. It is not changed once it is made.
@@ -76,49 +78,40 @@ func (m material) providers() config.KeyProviders {
 func (m material) readNew(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, firstReadTimeout)
 	defer cancel()
-	m.read(ctx, func(reference string) bool { return m[reference].readAt.Load() == nil })
+	m.read(ctx, func(reference string) bool { return m[reference].readAt.Load() == nil }, func(bool) {})
 }
 
-// readDue reads those that are due, and calls changed for each namespace of which one holds something else than before.
-func (m material) readDue(ctx context.Context, changed func()) {
-	all := m.providers()
-	due := make(map[string]map[string]bool) // references by namespaces
+// due returns when the first of those that are not being read is to be read; zero: none is.
+func (m material) due() time.Time {
+	idle := m.providers()
+	maps.DeleteFunc(idle, func(reference string, _ *config.KeyProvider) bool { return m[reference].reading.Load() })
+	return idle.Due()
+}
+
+// readDue begins to read those that are due, and returns a function that waits for them. It calls ended for each, and tells whether it holds
+// something else than before.
+func (m material) readDue(ctx context.Context, ended func(changed bool)) (wait func()) {
+	all, due := m.providers(), make(map[string]bool)
 	for reference := range all {
-		if !all.IsDue(reference) {
-			continue
+		if all.IsDue(reference) && m[reference].reading.CompareAndSwap(false, true) {
+			due[reference] = true
 		}
-		namespace := m[reference].Namespace
-		if due[namespace] == nil {
-			due[namespace] = make(map[string]bool)
-		}
-		due[namespace][reference] = true
 	}
-	var namespaces sync.WaitGroup
-	for _, references := range due {
-		namespaces.Go(func() {
-			if m.read(ctx, func(reference string) bool { return references[reference] }) {
-				changed()
-			}
-		})
+	var reads sync.WaitGroup
+	if len(due) > 0 {
+		reads.Go(func() { m.read(ctx, func(reference string) bool { return due[reference] }, ended) })
 	}
-	namespaces.Wait()
+	return reads.Wait
 }
 
-// read reads those that are wanted, and tells whether any holds something else than before.
-func (m material) read(ctx context.Context, wanted func(reference string) bool) bool {
-	var read []*provider
-	changed := m.providers().Read(ctx, func(reference string) bool {
-		if !wanted(reference) {
-			return false
-		}
-		read = append(read, m[reference])
-		return true
+// read reads those that are wanted, and calls ended for each.
+func (m material) read(ctx context.Context, wanted func(reference string) bool, ended func(changed bool)) {
+	m.providers().Read(ctx, wanted, func(reference string, changed bool) {
+		now := time.Now()
+		m[reference].readAt.Store(&now)
+		m[reference].reading.Store(false)
+		ended(changed)
 	})
-	now := time.Now()
-	for _, p := range read {
-		p.readAt.Store(&now)
-	}
-	return changed
 }
 
 // statuses tells what became of each.

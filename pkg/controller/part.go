@@ -42,7 +42,8 @@ func (p parts[T]) renew(r resource, holds func(resource, basis) bool, make maker
 	if last.uid != r.uid {
 		last = part[T]{uid: r.uid} // what it was made of is deleted
 	}
-	keep := last.usable && holds(resource{r.ID, r.uid, last.spec}, last.basis)
+	before := resource{r.ID, r.uid, last.spec}
+	keep := last.usable && holds(before, last.basis)
 	if keep && last.err == nil && reflect.DeepEqual(last.spec, r.spec) {
 		return last
 	}
@@ -54,13 +55,13 @@ func (p parts[T]) renew(r resource, holds func(resource, basis) bool, make maker
 		}
 		last = last.failed(r, err)
 		last.mandatory = last.mandatory || mandatory
-		keep = keep && r.spec.source == nil // else its program may have taken the place of the last one's
+		keep = keep && r.source() == nil // else its program may have taken the place of the last one's
 	}
 	if keep {
 		return last
 	}
 	last.usable = false
-	if last.known && !reflect.DeepEqual(last.spec, r.spec) && (try || last.spec.source == nil) {
+	if last.known && !reflect.DeepEqual(last.spec, r.spec) && (try || before.source() == nil) {
 		var err error
 		last.made, last.basis, _, err = make.of(last.spec)
 		last.usable = err == nil
@@ -72,7 +73,7 @@ func (p parts[T]) renew(r resource, holds func(resource, basis) bool, make maker
 // is away does not tell when it is back.
 func (p part[T]) failed(r resource, err error) part[T] {
 	wait := time.Duration(0)
-	if r.spec.source != nil && r.Namespace == "" {
+	if r.source() != nil {
 		wait = firstRetry
 		if p.err != nil && reflect.DeepEqual(p.tried, r.spec) {
 			wait = min(max(2*p.wait, firstRetry), lastRetry)

@@ -28,6 +28,7 @@ type configuration struct {
 
 	again   chan ctrlevent.GenericEvent // asks for Reconcile
 	rebuilt chan struct{}               // tells refresh that there may be other key management providers
+	read    chan struct{}               // tells refresh that one was read
 	stale   atomic.Bool                 // key material has changed since the last Snapshot
 
 	mu       sync.Mutex
@@ -72,9 +73,12 @@ func (c *configuration) Reconcile(ctx context.Context, _ reconcile.Request) (rec
 	return reconcile.Result{}, nil
 }
 
-// refresh reads key management providers whenever they are due, until ctx ends. It does not keep Reconcile waiting: a service that hangs must not
-// keep other changes from taking effect.
+// refresh reads key management providers whenever they are due, until ctx ends. They do not wait for each other, nor does Reconcile wait for them: a
+// service that hangs must not keep other changes from taking effect.
 func (c *configuration) refresh(ctx context.Context) error {
+	var reads sync.WaitGroup
+	defer reads.Wait()
+	var telling <-chan time.Time
 	for {
 		var due <-chan time.Time
 		if at := c.builder.Due(); !at.IsZero() {
@@ -84,17 +88,25 @@ func (c *configuration) refresh(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-c.rebuilt:
-			continue
-		case <-due:
-		}
-		c.builder.Refresh(ctx, func() {
-			c.stale.Store(true)
-			select {
-			case c.again <- ctrlevent.GenericEvent{}:
-			default: // it is asked for already
+		case <-c.read:
+			if telling == nil {
+				telling = time.After(settle) // many are read at once
 			}
-		})
-		c.tell()
+		case <-telling:
+			telling = nil
+			c.tell()
+		case <-due:
+			reads.Go(c.builder.Refresh(ctx, func(changed bool) {
+				if changed {
+					c.stale.Store(true)
+					select {
+					case c.again <- ctrlevent.GenericEvent{}:
+					default: // it is asked for already
+					}
+				}
+				poke(c.read)
+			}))
+		}
 	}
 }
 

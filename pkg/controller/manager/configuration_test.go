@@ -37,7 +37,7 @@ func newConfiguration(t *testing.T, v *vault, funcs interceptor.Funcs) (*configu
 	return &configuration{
 		reader: c, builder: newBuilder(v), publish: func([]outcome) {}, metrics: metrics.New(), log: slog.New(slog.DiscardHandler),
 		load:  func(s *verification.Snapshot) { loaded = append(loaded, s.Generation()) },
-		again: make(chan ctrlevent.GenericEvent, 1), rebuilt: make(chan struct{}, 1),
+		again: make(chan ctrlevent.GenericEvent, 1), rebuilt: make(chan struct{}, 1), read: make(chan struct{}, 1),
 	}, c, &loaded
 }
 

@@ -99,7 +99,7 @@ func New(o Options) (*Manager, error) {
 			m.loaded.Store(true)
 			o.Load(s)
 		},
-		again: make(chan ctrlevent.GenericEvent, 1), rebuilt: make(chan struct{}, 1),
+		again: make(chan ctrlevent.GenericEvent, 1), rebuilt: make(chan struct{}, 1), read: make(chan struct{}, 1),
 	}
 	if err := configuration.watch(mgr); err != nil {
 		return nil, err
