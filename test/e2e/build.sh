@@ -9,6 +9,10 @@ cache=${RATIFY_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ratify-e2e}
 export GOFLAGS=-buildvcs=false GOWORK=off CGO_ENABLED=0
 mkdir -p "$cache/bin"
 
+# One at a time: two would write the same files.
+exec 9>"$cache/build.lock"
+flock --nonblock 9 || { echo "waiting for another build into $cache …" && flock 9; }
+
 # version MODULE PATH prints the version of a required module.
 version() { (cd "$here/modules/$1" && go list -m -f '{{.Version}}' "$2"); }
 

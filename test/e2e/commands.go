@@ -16,13 +16,16 @@ const commandTime = 3 * time.Minute
 
 // command runs one of the user's tools, and returns what it printed to standard output.
 func (e *environment) command(ctx context.Context, stdin, program string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	ctx, cancel := context.WithTimeoutCause(ctx, commandTime, fmt.Errorf("it did not end within %s", commandTime))
 	defer cancel()
 	var stdout, stderr strings.Builder
 	cmd := exec.CommandContext(ctx, filepath.Join(e.o.cache, "bin", program), args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+e.cluster.Kubeconfig(), "HOME="+e.home)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil { // it was killed
+			err = context.Cause(ctx)
+		}
 		return stdout.String(), fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), nil

@@ -35,6 +35,7 @@ type environment struct {
 	home           string // of helm
 	theme          string
 	passed, failed int
+	diagnosed      string          // the theme
 	before         map[string]bool // Ratify was installed: see inventory
 
 	cluster  *cluster.Cluster
@@ -51,6 +52,11 @@ func start(ctx context.Context, o options) (*environment, error) {
 		return nil, err
 	}
 	if err := e.start(ctx); err != nil {
+		if e.cluster != nil && ctx.Err() == nil {
+			fmt.Fprintln(os.Stderr, "e2e:", err)
+			diagnoseStart(e.cluster)
+			e.diagnose()
+		}
 		return nil, errors.Join(err, e.stop())
 	}
 	return e, nil

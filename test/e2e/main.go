@@ -13,21 +13,31 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/e2e/cluster"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	o := options{}
 	flag.StringVar(&o.cache, "cache", "", "`folder` of the cluster's programs (bin) and of the cluster itself (cluster)")
 	flag.StringVar(&o.image, "image", "bin/image.tar", "`archive` with the image of Ratify, as make image writes it")
 	flag.BoolVar(&o.smoke, "smoke", false, "run the themes of the smoke test only")
 	flag.BoolVar(&o.keep, "keep", false, "keep the cluster after the checks, until interrupted")
+	check := flag.Bool("check", false, "say only whether this machine can run the cluster")
 	only := flag.String("run", "", "run the themes whose names match this `expression`")
 	flag.Parse()
 	var err error
-	if o.only, err = regexp.Compile(*only); err == nil {
-		err = run(ctx, o)
+	switch {
+	case o.cache == "":
+		err = errors.New("which cache? test/e2e/run.sh sets it")
+	case *check:
+		err = errors.Join(cluster.Check(filepath.Join(o.cache, "cluster")), cluster.Busy())
+	default:
+		if o.only, err = regexp.Compile(*only); err == nil {
+			err = run(ctx, o)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
@@ -61,9 +71,6 @@ var themes = []theme{
 }
 
 func run(ctx context.Context, o options) (err error) {
-	if o.cache == "" {
-		return errors.New("which cache? test/e2e/run.sh sets it")
-	}
 	began := time.Now()
 	e, err := start(ctx, o)
 	if err != nil {
@@ -77,7 +84,7 @@ func run(ctx context.Context, o options) (err error) {
 		}
 		e.theme = t.name
 		if err := t.run(ctx, e); err != nil { // the theme cannot go on; its checks so far have been counted
-			e.fail("goes to its end", err)
+			e.fail(ctx, "goes to its end", err)
 		}
 		if ctx.Err() != nil {
 			break

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -12,11 +13,16 @@ func (e *environment) say(format string, args ...any) {
 	fmt.Printf("        %s\n", fmt.Sprintf(format, args...))
 }
 
+// checkTime bounds a check, beside the bounds of what it waits for. The longest takes a minute and a half.
+const checkTime = 6 * time.Minute
+
 // check runs a check and prints its line. It returns whether it passed.
 func (e *environment) check(ctx context.Context, what string, f func(context.Context) error) bool {
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTime, fmt.Errorf("the check did not end within %s", checkTime))
+	defer cancel()
 	began := time.Now()
 	if err := f(ctx); err != nil {
-		e.fail(what, err)
+		e.fail(ctx, what, err)
 		return false
 	}
 	e.passed++
@@ -24,9 +30,17 @@ func (e *environment) check(ctx context.Context, what string, f func(context.Con
 	return true
 }
 
-func (e *environment) fail(what string, err error) {
+// fail counts and prints a failed check, and what may tell why with the first of a theme: those after it often follow from it.
+func (e *environment) fail(ctx context.Context, what string, err error) {
 	e.failed++
+	if ctx.Err() != nil {
+		err = errors.Join(context.Cause(ctx), err)
+	}
 	fmt.Printf("FAILED  %-9s  %s: %s\n", e.theme, what, strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n        "))
+	if !errors.Is(ctx.Err(), context.Canceled) && e.diagnosed != e.theme { // interrupted: nobody asks why
+		e.diagnosed = e.theme
+		e.diagnose()
+	}
 }
 
 // eventually asks until there is no error, for at most a time, and returns the last error.

@@ -6,15 +6,21 @@ cd "$(dirname "$0")/../.."
 [ "$(id -u)" = 0 ] || { echo "run.sh: a cluster runs containers: start it as root" >&2 && exit 1; }
 if ! command -v containerd >/dev/null || ! command -v runc >/dev/null || ! command -v buildah >/dev/null || ! command -v iptables >/dev/null ||
 	! command -v ip >/dev/null || [ ! -x /usr/lib/cni/ptp ]; then
+	packages="containerd runc buildah containernetworking-plugins iptables iproute2"
+	command -v apt-get >/dev/null || { echo "run.sh: install $packages: this is no Debian, where it would do so itself" >&2 && exit 1; }
 	apt-get update -qq
-	apt-get install -y -qq --no-install-recommends containerd runc buildah containernetworking-plugins iptables iproute2 >/dev/null
+	# shellcheck disable=SC2086 # a word each
+	apt-get install -y -qq --no-install-recommends $packages >/dev/null
 fi
 
 cache=${RATIFY_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ratify-e2e}
+mkdir -p "$cache/bin"
+export CGO_ENABLED=0 ALIBABA_CLOUD_ECS_METADATA_DISABLED=true
+flags='-buildvcs=false -trimpath'
+GOFLAGS=$flags go build -o "$cache/e2e" ./test/e2e
+"$cache/e2e" -cache "$cache" -check # before minutes of building
+GOFLAGS=$flags go build -ldflags '-s -w' -o "$cache/bin/pause" ./test/e2e/pause
 RATIFY_E2E_CACHE=$cache test/e2e/build.sh
 make --no-print-directory image IMAGE=ratify.e2e/ratify:e2e BASE=scratch
 [[ " $* " == *" -smoke "* ]] || make --no-print-directory bin/upstream-ratify # which the upgrade begins with
-export CGO_ENABLED=0 GOFLAGS='-buildvcs=false -trimpath' ALIBABA_CLOUD_ECS_METADATA_DISABLED=true
-go build -o "$cache/e2e" ./test/e2e
-go build -ldflags '-s -w' -o "$cache/bin/pause" ./test/e2e/pause
 exec "$cache/e2e" -cache "$cache" -image bin/image.tar "$@"

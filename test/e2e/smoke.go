@@ -93,13 +93,7 @@ func (e *environment) install(ctx context.Context) error {
 		return err
 	}
 	_, err = e.helm(ctx, append([]string{"install", "ratify", chart, "--namespace", ratifyNamespace, "--wait", "--timeout=2m"}, values...)...)
-	if err != nil {
-		state, _ := e.kubectl(ctx, "get", "pods", "--namespace", ratifyNamespace, "--output=wide")
-		log, _ := e.kubectl(ctx, "logs", "deployment/ratify", "--namespace", ratifyNamespace, "--tail=30")
-		events, _ := e.kubectl(ctx, "get", "events", "--namespace", ratifyNamespace)
-		return fmt.Errorf("%w\n%s\n%s\n%s", err, state, log, events)
-	}
-	return nil
+	return err
 }
 
 // copyGatekeeperCA gives Ratify's namespace the authority of Gatekeeper's client certificate, without its key.

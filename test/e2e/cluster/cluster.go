@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -36,33 +35,47 @@ type Options struct {
 	Log  func(format string, args ...any)
 }
 
+// Programs are the names of a cluster's programs, in the order in which they start.
+var Programs = []string{"containerd", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"}
+
 // Cluster is a cluster of one node. Make it with New.
 type Cluster struct {
 	o        Options
 	pki      *pki
-	lock     *os.File
+	lock     machineLock
 	pullEnv  []string
 	programs map[string]func() *exec.Cmd // that were started
 }
 
-// New removes what an earlier run left in the folder, and makes the cluster's keys. It fails if another run uses the folder.
-func New(o Options) (*Cluster, error) {
-	if os.Geteuid() != 0 {
-		return nil, errors.New("a cluster runs containers: start it as root")
-	}
-	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+// New removes what an earlier run left, here or in another folder, and makes the cluster's keys. It fails if the machine cannot run a cluster, or
+// has one.
+func New(o Options) (c *Cluster, err error) {
+	if err := Check(o.Dir); err != nil {
 		return nil, err
 	}
-	c := &Cluster{o: o, programs: make(map[string]func() *exec.Cmd)}
-	var err error
-	if c.lock, err = os.OpenFile(filepath.Join(o.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+	lock, killed, err := lockMachine(lockFile, o.Dir)
+	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(c.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, fmt.Errorf("%s: another run uses this folder: %w", o.Dir, err)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.release(false))
+		}
+	}()
+	for _, folder := range []string{o.Dir, killed} {
+		if folder == "" {
+			continue
+		}
+		if err := (&Cluster{o: Options{Dir: folder}, programs: make(map[string]func() *exec.Cmd)}).remove(); err != nil {
+			return nil, fmt.Errorf("removing what an earlier run left in %s: %w", folder, err)
+		}
 	}
-	if err := c.remove(); err != nil {
-		return nil, fmt.Errorf("removing what an earlier run left: %w", err)
+	if err := checkFree(ports); err != nil {
+		return nil, err
+	}
+	c = &Cluster{o: o, lock: lock, programs: make(map[string]func() *exec.Cmd)}
+	if err := os.RemoveAll(c.path("logs")); err != nil {
+		return nil, err
 	}
 	for _, folder := range []string{"pki", "run", "logs", "cni", "images"} {
 		if err := os.MkdirAll(c.path(folder), 0o755); err != nil {
@@ -92,6 +105,9 @@ func (c *Cluster) PodFile(podUID, volume, file string) string {
 // LogFile returns the path of a program's log.
 func (c *Cluster) LogFile(program string) string { return c.path("logs/" + program + ".log") }
 
+// PodLogs returns the folder of the logs of pods, one a container.
+func (c *Cluster) PodLogs() string { return c.path("logs/pods") }
+
 // Start starts everything and returns when CoreDNS serves. pullEnv is the environment of containerd, as KEY=value: how it reaches
 // registries. images are those that pods may use without a registry.
 func (c *Cluster) Start(ctx context.Context, pullEnv []string, images ...Image) error {
@@ -119,7 +135,7 @@ func (c *Cluster) Start(ctx context.Context, pullEnv []string, images ...Image) 
 // Stop ends the cluster and removes all that it made, but for its logs.
 func (c *Cluster) Stop() error {
 	err := c.remove()
-	return errors.Join(err, c.lock.Close())
+	return errors.Join(err, c.lock.release(err == nil))
 }
 
 func (c *Cluster) path(name string) string { return filepath.Join(c.o.Dir, name) }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -76,8 +77,10 @@ func (c *Cluster) waitFor(ctx context.Context, name string, ready func() bool) e
 	switch {
 	case ended:
 		return fmt.Errorf("%s ended: see %s", name, c.LogFile(name))
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s is not ready after %s: see %s", name, readyTime, c.LogFile(name))
 	case err != nil:
-		return fmt.Errorf("%s is not ready: see %s: %w", name, c.LogFile(name), err)
+		return fmt.Errorf("waiting for %s: %w", name, err)
 	}
 	return nil
 }

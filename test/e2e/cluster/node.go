@@ -2,7 +2,10 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -13,17 +16,39 @@ const pauseImage = "registry.k8s.io/pause:3.6"
 // cniPlugins is where Debian's package containernetworking-plugins puts them.
 const cniPlugins = "/usr/lib/cni"
 
-// startNetwork gives the machine the node's address, and lets it forward packets.
+// settingsFolder has the kernel's settings as files.
+const settingsFolder = "/proc/sys/"
+
+// forwarding is the setting that lets the machine forward packets.
+const forwarding = "net/ipv4/ip_forward"
+
+// settings are those that are changed here, and by kubelet and kube-proxy.
+var settings = []string{
+	forwarding, "net/ipv4/conf/all/route_localnet",
+	"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
+}
+
+// startNetwork gives the machine the node's address, and lets it forward packets. The kernel's settings are noted for removeNetwork.
 func (c *Cluster) startNetwork(ctx context.Context) error {
-	const forward = "/proc/sys/net/ipv4/ip_forward"
-	before, err := os.ReadFile(forward)
+	before := make(map[string]string)
+	for _, name := range settings {
+		value, err := os.ReadFile(settingsFolder + name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // not of every kernel
+		}
+		if err != nil {
+			return err
+		}
+		before[name] = string(value)
+	}
+	note, err := json.Marshal(before)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(c.path("run/ip_forward"), before, 0o600); err != nil {
+	if err := os.WriteFile(c.path("run/settings.json"), note, 0o600); err != nil {
 		return err
 	}
-	if err := os.WriteFile(forward, []byte("1"), 0o600); err != nil {
+	if err := os.WriteFile(settingsFolder+forwarding, []byte("1"), 0o600); err != nil {
 		return err
 	}
 	_, err = run(ctx, "ip", "address", "add", NodeIP+"/32", "dev", "lo")
@@ -92,6 +117,7 @@ tlsPrivateKeyFile: %s
 cgroupDriver: cgroupfs
 failCgroupV1: false
 containerRuntimeEndpoint: unix://%s
+podLogsDir: %s
 oomScoreAdj: 0
 clusterDNS: [%s]
 clusterDomain: cluster.local
@@ -99,7 +125,7 @@ evictionHard: {memory.available: 100Mi, nodefs.available: "1%%", imagefs.availab
 imageGCHighThresholdPercent: 100
 syncFrequency: 10s
 serializeImagePulls: false
-`, file("ca.crt"), file("kubelet-server.crt"), file("kubelet-server.key"), c.socket(), dnsIP)
+`, file("ca.crt"), file("kubelet-server.crt"), file("kubelet-server.key"), c.socket(), c.PodLogs(), dnsIP)
 	proxy := fmt.Sprintf(`apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 oomScoreAdj: 0

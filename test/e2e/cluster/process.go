@@ -119,10 +119,18 @@ func processStart(pid int) (since string, alive bool) {
 	return fields[19], true
 }
 
+// runTime bounds a program that is run to its end. The import of the largest image takes 10 s.
+const runTime = 3 * time.Minute
+
 // run runs a program to its end, and returns its output. The error has what the program said.
 func run(ctx context.Context, program string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, runTime, fmt.Errorf("it did not end within %s", runTime))
+	defer cancel()
 	output, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
 	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return "", fmt.Errorf("%s %s: %w: %s", filepath.Base(program), strings.Join(args, " "), err, strings.TrimSpace(string(output)))
 	}
 	return string(output), nil

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,10 +24,10 @@ func (c *Cluster) remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), removeTime)
 	defer cancel()
 	var errs []error
-	for _, name := range []string{"kubelet", "kube-proxy", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"} {
+	for _, name := range slices.Backward(Programs[1:]) { // containerd has to end the containers first
 		errs = append(errs, c.stop(name))
 	}
-	for _, step := range []func(context.Context) error{c.removeContainers, c.removeMounts, c.removeNetwork, c.removeControlGroups} {
+	for _, step := range []func(context.Context) error{c.removeContainers, c.removeMounts, c.removeNetwork, c.removeControlGroups, c.removeLinks} {
 		errs = append(errs, step(ctx))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -102,12 +103,10 @@ func (c *Cluster) removeMounts(context.Context) error {
 	return errors.Join(errs...)
 }
 
-// removeNetwork removes the node's address, the rules of kubelet and kube-proxy, and puts forwarding back as it was.
+// removeNetwork removes the node's address, the rules of kubelet and kube-proxy, and puts the kernel's settings back as they were.
 func (c *Cluster) removeNetwork(ctx context.Context) error {
-	if before, err := os.ReadFile(c.path("run/ip_forward")); err == nil {
-		if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", before, 0o600); err != nil {
-			return err
-		}
+	if err := c.restoreSettings(); err != nil {
+		return err
 	}
 	if addresses, err := run(ctx, "ip", "address", "show", "dev", "lo"); err != nil {
 		return err
@@ -118,6 +117,30 @@ func (c *Cluster) removeNetwork(ctx context.Context) error {
 	}
 	for _, family := range []string{"iptables", "ip6tables"} {
 		if err := removeRules(ctx, family); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restoreSettings gives the kernel the settings that it had.
+func (c *Cluster) restoreSettings() error {
+	note, err := os.ReadFile(c.path("run/settings.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	before := make(map[string]string)
+	if err == nil {
+		err = json.Unmarshal(note, &before)
+	}
+	if err != nil {
+		return err
+	}
+	for name, value := range before {
+		if now, err := os.ReadFile(settingsFolder + name); err == nil && string(now) == value {
+			continue // some cannot be written everywhere
+		}
+		if err := os.WriteFile(settingsFolder+name, []byte(value), 0o600); err != nil {
 			return err
 		}
 	}
@@ -144,13 +167,33 @@ func removeRules(ctx context.Context, family string) error {
 	return nil
 }
 
-// removeControlGroups removes the control groups of pods, which are empty by now. There is a tree a controller, or one for all.
-func (c *Cluster) removeControlGroups(context.Context) error {
-	tops, err := filepath.Glob("/sys/fs/cgroup/*/kubepods")
+// removeLinks removes the kubelet's links to logs of pods, which it has in no other place than this.
+func (c *Cluster) removeLinks(context.Context) error {
+	links, err := filepath.Glob("/var/log/containers/*.log")
 	if err != nil {
 		return err
 	}
-	for _, top := range append(tops, "/sys/fs/cgroup/kubepods") {
+	for _, link := range links {
+		if to, err := os.Readlink(link); err == nil && strings.HasPrefix(to, c.PodLogs()+"/") {
+			if err := os.Remove(link); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// removeControlGroups removes the control groups of pods and of containerd, which are empty by now. There is a tree a controller, or one for all.
+func (c *Cluster) removeControlGroups(context.Context) error {
+	tops := []string{"/sys/fs/cgroup/kubepods", "/sys/fs/cgroup/k8s.io"}
+	for _, name := range []string{"kubepods", "k8s.io"} {
+		of, err := filepath.Glob("/sys/fs/cgroup/*/" + name)
+		if err != nil {
+			return err
+		}
+		tops = append(tops, of...)
+	}
+	for _, top := range tops {
 		var groups []string
 		_ = filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.IsDir() {
