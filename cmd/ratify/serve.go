@@ -86,6 +86,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
+	tuneMemory()
 	path := config.Path(o.configPath)
 	first, err := config.Load(path, slog.New(slog.DiscardHandler)) // for its logger; Watch loads it for the rest
 	if err != nil {
