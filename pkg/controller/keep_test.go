@@ -133,23 +133,31 @@ func TestVerifiersAreKept(t *testing.T) {
 }
 
 // filed is a verifier that was made of files.
-type filed struct{ *opinion }
+type filed struct{ opinion }
 
-func (filed) FromFiles() bool { return true }
+func (f *filed) FromFiles() bool { return f.good }
 
 // Files may change without a resource, so that what was made of them is made anew with each Build.
 func TestVerifiersOfFilesAreNotKept(t *testing.T) {
 	b, _ := newBuilder()
 	made := 0
+	var wrong error
 	b.Factories.Verifiers["opinion"] = func(_ context.Context, c verifierconfig.VerifierConfig, _ config.VerifierInput) (verifier.ReferenceVerifier, error) {
 		made++
-		return filed{&opinion{c["name"].(string), true}}, nil
+		if wrong != nil {
+			return (*filed)(nil), wrong
+		}
+		return &filed{opinion{c["name"].(string), true}}, nil
 	}
 	for range 3 {
 		b.Build(t.Context(), cluster())
 	}
 	if made != 3 {
 		t.Errorf("made %d times, want 3", made)
+	}
+	wrong = errors.New("a file is gone")
+	if s, _ := b.Build(t.Context(), cluster()); outcome(t, s, "").Outcome != verification.Undetermined {
+		t.Error("what was made of a file that is gone is in use")
 	}
 }
 
