@@ -41,6 +41,12 @@ type Metrics struct {
 
 	hosts      *bounded
 	namespaces *bounded
+
+	// counters are those of verdicts by outcome and namespace, found at once: each request counts one.
+	counters struct {
+		sync.RWMutex
+		of map[[2]string]prometheus.Counter
+	}
 }
 
 // New returns Metrics with a registry of their own.
@@ -73,6 +79,7 @@ func New() *Metrics {
 		hosts:      newBounded(maxHosts),
 		namespaces: newBounded(maxNamespaces),
 	}
+	m.counters.of = make(map[[2]string]prometheus.Counter)
 	m.registry.MustRegister(m.verification, m.mutation, m.verifier, m.systemErrors, m.registryCall, m.contentCache, m.cloudCall,
 		m.verdicts, m.generation, m.loadErrors, m.expiry, m.degraded, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -100,7 +107,20 @@ func (m *Metrics) SystemError(kind string) { m.systemErrors.WithLabelValues(kind
 
 // Verdict counts a verdict.
 func (m *Metrics) Verdict(outcome, namespace string) {
-	m.verdicts.WithLabelValues(outcome, m.namespaces.label(namespace)).Inc()
+	key := [2]string{outcome, namespace}
+	m.counters.RLock()
+	counter, ok := m.counters.of[key]
+	m.counters.RUnlock()
+	if !ok {
+		label := m.namespaces.label(namespace)
+		counter = m.verdicts.WithLabelValues(outcome, label)
+		if label == namespace { // else there may be any number of them
+			m.counters.Lock()
+			m.counters.of[key] = counter
+			m.counters.Unlock()
+		}
+	}
+	counter.Inc()
 }
 
 // RegistryRequest counts a request to a registry; status 0 means that there was no answer.

@@ -63,6 +63,9 @@ func TestNamespacesAreBounded(t *testing.T) {
 		m.Verdict("refused", fmt.Sprintf("namespace-%d", i))
 		m.Verifier("notation", fmt.Sprintf("namespace-%d", i), time.Millisecond, false, false)
 	}
+	if n := len(m.counters.of); n != maxNamespaces {
+		t.Errorf("%d counters are held", n)
+	}
 	text := scrape(t, m)
 	for _, name := range []string{"ratify_verdict_count_total", "ratify_verifier_duration_millisecond_count"} {
 		if n := strings.Count(text, "\n"+name+"{"); n != maxNamespaces+1 {
@@ -97,5 +100,29 @@ func TestKeyProviders(t *testing.T) {
 	m.KeyProviders(many)
 	if n := strings.Count(scrape(t, m), "\nratify_key_management_provider_degraded{"); n != maxKeyProviders {
 		t.Errorf("%d providers, want %d", n, maxKeyProviders)
+	}
+}
+
+// What each request counts.
+func BenchmarkRequest(b *testing.B) {
+	m := New()
+	b.ReportAllocs()
+	for b.Loop() {
+		m.VerifyRequest(time.Millisecond)
+		m.Verdict("verified", "shop")
+	}
+}
+
+// What each image that is verified anew counts.
+func BenchmarkImage(b *testing.B) {
+	m := New()
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Verifier("notation", "shop", time.Millisecond, true, false)
+		for range 4 {
+			m.RegistryRequest("registry.example.com", 200)
+		}
+		m.ContentCache(false)
+		m.ContentCache(false)
 	}
 }
