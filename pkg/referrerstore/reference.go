@@ -2,6 +2,7 @@ package referrerstore
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/ratify-project/ratify/pkg/common"
@@ -45,13 +46,12 @@ func (r reference) with(target string) reference {
 	return r
 }
 
-// digest returns the digest that r refers to, or "" for a tag.
+// digest returns the digest that r refers to, or "" for a tag. The target was checked, and tags have no colon.
 func (r reference) digest() digest.Digest {
-	id, err := digest.Parse(r.target)
-	if err != nil {
-		return ""
+	if strings.Contains(r.target, ":") {
+		return digest.Digest(r.target)
 	}
-	return id
+	return ""
 }
 
 func (r reference) String() string {

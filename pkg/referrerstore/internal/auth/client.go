@@ -38,6 +38,7 @@ const (
 // Client sends requests to registries with what they ask for. Make one with New. It is safe for concurrent use.
 type Client struct {
 	Config
+	http   http.Client
 	tokens *cache.Memory[*expiring.Value[token]]
 
 	mu         sync.Mutex
@@ -58,7 +59,8 @@ type Config struct {
 // New returns a Client that knows no registry yet.
 func New(c Config) *Client {
 	registries, _ := simplelru.NewLRU[string, *registry](maxRegistries, nil) // fails only for a size that is not positive
-	return &Client{Config: c, registries: registries, tokens: cache.NewMemory[*expiring.Value[token]](tokensBytes, 0, c.Now)}
+	return &Client{Config: c, http: http.Client{Transport: c.Transport, CheckRedirect: checkRedirect}, registries: registries,
+		tokens: cache.NewMemory[*expiring.Value[token]](tokensBytes, 0, c.Now)}
 }
 
 // registry is what is known of one registry.
@@ -92,8 +94,7 @@ func (c *Client) registry(host string) *registry {
 // send sends req and follows redirects, without what is meant for the first host only.
 func (c *Client) send(req *http.Request) (*http.Response, error) {
 	req.Header.Set("User-Agent", c.UserAgent)
-	client := http.Client{Transport: c.Transport, CheckRedirect: checkRedirect}
-	return client.Do(req)
+	return c.http.Do(req)
 }
 
 // checkRedirect lets a request follow to another host, such as the object storage behind a registry, but without credentials or

@@ -82,7 +82,8 @@ func (r *Repository) Do(req *http.Request) (*http.Response, error) {
 // try sends req once. It returns the refusal as an error, together with the answer, whose body is closed, if it was the registry's.
 func (r *Repository) try(original *http.Request, c challenge) (*http.Response, pass, error) {
 	ctx := original.Context()
-	req := original.Clone(ctx)
+	req := original.WithContext(ctx) // a copy, of which nothing but the header is changed
+	req.Header = original.Header.Clone()
 	pass, err := r.authorize(ctx, req, c)
 	if err != nil {
 		return nil, pass, err

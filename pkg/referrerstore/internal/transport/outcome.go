@@ -45,7 +45,9 @@ func (t *Transport) attempt(pool *http.Transport, req *http.Request) outcome {
 	} else {
 		status = resp.StatusCode
 		o.passing = status == http.StatusTooManyRequests || (status >= 500 && status != http.StatusNotImplemented)
-		o.after = retry.After(resp.Header, t.now())
+		if o.passing {
+			o.after = retry.After(resp.Header, t.now())
+		}
 	}
 	if t.onRequest != nil {
 		t.onRequest(req.URL.Host, status)
