@@ -52,12 +52,17 @@ func (a *app) watchFile(ctx context.Context, path string) error {
 	})
 }
 
+// statusCalls bounds the calls a second to the API server about one kind: two for each status that is written. After a restart all are looked at,
+// one after the other, which takes a minute for a thousand namespaces.
+const statusCalls = 100
+
 // newClusterSource returns the source that is Kubernetes resources. The environment is that of the pods of Ratify's chart.
 func newClusterSource(app *app, o serveOptions, c *config.Config) (source, error) {
 	api, err := ctrl.GetConfig()
 	if err != nil {
 		return source{}, fmt.Errorf("--enable-crd-manager: find the API server: %w", err)
 	}
+	api.QPS, api.Burst = statusCalls, 2*statusCalls
 	replica, err := os.Hostname()
 	if err != nil {
 		return source{}, fmt.Errorf("the name of this replica: %w", err)

@@ -104,6 +104,22 @@ func TestEmptyCluster(t *testing.T) {
 	}
 }
 
+// A cluster whose namespaces have all that there is gets ready.
+func TestNamespacesOnly(t *testing.T) {
+	t.Parallel()
+	s := apiserver.Start(t, apiserver.Options{})
+	r := startReplica(t, s, nil)
+	r.loaded(t)
+	if r.engine.Ready() == nil {
+		t.Error("ready without any resource")
+	}
+	s.Apply(t, strings.Join([]string{
+		manifest("NamespacedStore", "team", "store", "store"), manifest("NamespacedVerifier", "team", "verifier", "verifier"),
+		manifest("NamespacedPolicy", "team", "ratify-policy", "policy"),
+	}, "\n---\n"))
+	s.Wait(t, "the engine", func() bool { return r.engine.Ready() == nil })
+}
+
 // Many changes at once make few Snapshots.
 func TestBurst(t *testing.T) {
 	t.Parallel()

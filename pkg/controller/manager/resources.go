@@ -79,7 +79,7 @@ func list(ctx context.Context, reader client.Reader) (controller.Resources, vers
 	for _, kind := range watched {
 		all := &unstructured.UnstructuredList{}
 		all.SetGroupVersionKind(v1beta1.GroupVersion.WithKind(kind + "List"))
-		err := reader.List(ctx, all)
+		err := reader.List(ctx, all, client.UnsafeDisableDeepCopy) // what counts is copied below
 		for i := 0; i < len(all.Items) && err == nil; i++ {
 			object := &all.Items[i]
 			id := controller.ID{Kind: strings.TrimPrefix(kind, "Namespaced"), Namespace: object.GetNamespace(), Name: object.GetName()}

@@ -33,21 +33,37 @@ type statuses struct {
 
 	changed chan struct{}
 	mu      sync.Mutex
-	current []outcome
+	order   []controller.ID
+	current map[controller.ID]outcome
 }
 
 // set makes outcomes what is written, now or when run is called.
 func (s *statuses) set(outcomes []outcome) {
+	order, current := make([]controller.ID, 0, len(outcomes)), make(map[controller.ID]outcome, len(outcomes))
+	for _, o := range outcomes {
+		order = append(order, o.id)
+		current[o.id] = o
+	}
 	s.mu.Lock()
-	s.current = outcomes
+	s.order, s.current = order, current
 	s.mu.Unlock()
 	poke(s.changed)
 }
 
-func (s *statuses) get() []outcome {
+// all returns the resources there are.
+func (s *statuses) all() []controller.ID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.current
+	return s.order
+}
+
+// latest returns what became of a resource, unless that is gone. Writing thousands of statuses takes a minute: what changes meanwhile need not wait
+// for the next round.
+func (s *statuses) latest(id controller.ID) (outcome, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, ok := s.current[id]
+	return o, ok
 }
 
 // run writes all statuses, then those that change, until ctx ends.
@@ -55,8 +71,12 @@ func (s *statuses) run(ctx context.Context) {
 	written := make(map[controller.ID]outcome)
 	for {
 		now, failed := make(map[controller.ID]outcome), false
-		for _, o := range s.get() {
-			last, ok := written[o.id]
+		for _, id := range s.all() {
+			o, ok := s.latest(id)
+			if !ok {
+				continue
+			}
+			last, ok := written[id]
 			if ok && last.version == o.version && equality.Semantic.DeepEqual(last.status, o.status) {
 				now[o.id] = o
 				continue
