@@ -3,6 +3,8 @@ package builtin
 import (
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -25,11 +27,7 @@ func TestBuilds(t *testing.T) {
 		return err
 	}
 	keys := func(kind string) error {
-		factory, ok := f.KeyManagementProviders[kind]
-		if !ok {
-			t.Fatalf("no key management provider %s", kind)
-		}
-		_, err := factory(kmpconfig.KeyManagementProviderConfig{"type": kind})
+		_, err := f.KeyProvider(kmpconfig.KeyManagementProviderConfig{"type": kind})
 		return err
 	}
 	policy := func(name string) error {
@@ -39,6 +37,9 @@ func TestBuilds(t *testing.T) {
 	auth := func(name string) error {
 		_, err := authProviders(transport)(upstream.AuthProviderConfig{"name": name})
 		return err
+	}
+	if err := keys("akv"); err == nil || strings.Contains(err.Error(), "azurekeyvault") == slim {
+		t.Errorf("slim %t: what there is instead: %v", slim, err)
 	}
 	for _, tt := range []struct {
 		part string
@@ -68,8 +69,27 @@ func TestBuilds(t *testing.T) {
 				t.Errorf("%s: nobody knows it: %s", tt.part, said)
 			}
 		}
-		if got := strings.Contains(said, tt.part+" is not in this slim build; use the full image"); got != (slim && tt.full) {
+		if got := strings.Contains(said, tt.part+" is not in the slim image: use the full one"); got != (slim && tt.full) {
 			t.Errorf("%s, slim %t: error %q", tt.part, slim, said)
+		}
+	}
+}
+
+// What is not built in may be a plugin of the full image: the slim one has none, and says so unless there is one.
+func TestPlugins(t *testing.T) {
+	f := Factories(Options{Transport: http.DefaultTransport.(*http.Transport), Metrics: metrics.New(), Log: slog.New(slog.DiscardHandler)})
+	for _, kind := range []string{"sbom", "vulnerabilityreport", "licensechecker", "schemavalidator"} {
+		directory := t.TempDir()
+		block := verifierconfig.VerifierConfig{"name": kind, "artifactTypes": "a/b"}
+		_, err := f.Verifier(t.Context(), block, config.VerifierInput{PluginDirs: []string{directory}})
+		if err == nil || strings.Contains(err.Error(), "type "+kind+" is not in the slim image") != slim {
+			t.Errorf("slim %t: %v", slim, err)
+		}
+		if err := os.WriteFile(filepath.Join(directory, kind), []byte("#!/bin/sh"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Verifier(t.Context(), block, config.VerifierInput{PluginDirs: []string{directory}}); err != nil {
+			t.Errorf("with the plugin: %v", err)
 		}
 	}
 }

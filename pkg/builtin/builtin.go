@@ -87,7 +87,7 @@ func Factories(o Options) config.Factories {
 		ExternalStore:    externalStore(o),
 		ExternalVerifier: externalVerifier(o),
 	}
-	addFull(f, o)
+	addFull(&f, o)
 	return f
 }
 

@@ -62,7 +62,7 @@ func (o Options) install(ctx context.Context, block map[string]any, kind any, di
 	}
 	err = executable.Install(directories[0], name, func(path string) error { return o.download(ctx, parsed, path) })
 	if err != nil {
-		return fmt.Errorf("source: download %s: %w", parsed.Artifact, err)
+		return fmt.Errorf("source: %s %w: %w", parsed.Artifact, config.ErrDownload, err)
 	}
 	o.Log.Info("plugin downloaded", "plugin", name, "source", parsed.Artifact)
 	return nil

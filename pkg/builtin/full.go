@@ -23,7 +23,7 @@ import (
 )
 
 // addFull adds what the slim build leaves out.
-func addFull(f config.Factories, o Options) {
+func addFull(f *config.Factories, o Options) {
 	trustRoot := cosign.NewTrustRoot(o.Transport, o.Log)
 	f.Verifiers[cosign.Type] = func(ctx context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
 		return cosign.New(ctx, c, cosign.Options{Namespace: in.Namespace, Keys: in.Keys, TrustRoot: trustRoot, Transport: o.Transport, Log: o.Log})

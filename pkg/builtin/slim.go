@@ -3,34 +3,28 @@
 package builtin
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 
 	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
-	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
-	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
 	"github.com/ratify-project/ratify/pkg/policyprovider"
 	policyconfig "github.com/ratify-project/ratify/pkg/policyprovider/config"
 	policyfactory "github.com/ratify-project/ratify/pkg/policyprovider/factory"
 	policytypes "github.com/ratify-project/ratify/pkg/policyprovider/types"
-	"github.com/ratify-project/ratify/pkg/verifier"
-	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 )
 
-// errSlim is wrapped by errors about parts that only the full build has.
-var errSlim = errors.New("not in this slim build; use the full image")
+// errSlim is wrapped by errors about what only the full build and its image have.
+var errSlim = errors.New("not in the slim image: use the full one, whose tag does not end in -slim (chart: image.variant=full)")
 
-// addFull makes the types that are left out errors which say so: else they would be looked for among the external plugins.
-func addFull(f config.Factories, _ Options) {
-	f.Verifiers["cosign"] = func(context.Context, verifierconfig.VerifierConfig, config.VerifierInput) (verifier.ReferenceVerifier, error) {
-		return nil, fmt.Errorf("type cosign is %w", errSlim)
-	}
-	f.KeyManagementProviders["azurekeyvault"] = func(kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error) {
-		return nil, fmt.Errorf("type azurekeyvault is %w", errSlim)
+// addFull names the types that are left out: those of the full build, and the verifiers that the full image has as plugins. Whoever mounts such
+// a plugin into the slim image can use it.
+func addFull(f *config.Factories, _ Options) {
+	f.LeftOut = make(map[string]error)
+	for _, kind := range []string{"cosign", "azurekeyvault", "sbom", "vulnerabilityreport", "licensechecker", "schemavalidator"} {
+		f.LeftOut[kind] = fmt.Errorf("type %s is %w", kind, errSlim)
 	}
 }
 

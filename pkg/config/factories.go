@@ -33,6 +33,8 @@ type Factories struct {
 	// ExternalStore and ExternalVerifier make those of any other type: executables in the plugin directories.
 	ExternalStore    StoreFactory
 	ExternalVerifier VerifierFactory
+	// LeftOut are types of verifiers and key management providers that this build lacks and another has, each with the error that says which.
+	LeftOut map[string]error
 }
 
 // StoreFactory makes a store of its configuration.
@@ -79,7 +81,7 @@ func (f Factories) Store(ctx context.Context, block storeconfig.StorePluginConfi
 		return nil, fmt.Errorf("name: %q is not one of %s", kind, names(f.Stores))
 	}
 	store, err := made(func() (referrerstore.ReferrerStore, error) { return make(ctx, block, in) })
-	return store, orBuiltIn(err, kind, maps.Keys(f.Stores))
+	return store, f.orBuiltIn(err, kind, maps.Keys(f.Stores))
 }
 
 // Verifier makes a verifier of one block of configuration. Its type is the block's, else its name.
@@ -101,13 +103,17 @@ func (f Factories) Verifier(ctx context.Context, block verifierconfig.VerifierCo
 		return nil, fmt.Errorf("type: %q is not one of %s", kind, names(f.Verifiers))
 	}
 	v, err := made(func() (verifier.ReferenceVerifier, error) { return make(ctx, block, in) })
-	return v, orBuiltIn(err, kind, maps.Keys(f.Verifiers))
+	return v, f.orBuiltIn(err, kind, maps.Keys(f.Verifiers))
 }
 
-// orBuiltIn adds to the error that there is no executable of a type which types need none: the type may be misspelt.
-func orBuiltIn(err error, kind string, builtIn iter.Seq[string]) error {
+// orBuiltIn adds to the error that there is no executable of a type which types need none: the type may be misspelt. For a type that is left out
+// it says that instead.
+func (f Factories) orBuiltIn(err error, kind string, builtIn iter.Seq[string]) error {
 	if !errors.Is(err, executable.ErrNotFound) {
 		return err
+	}
+	if leftOut, ok := f.LeftOut[kind]; ok {
+		return leftOut
 	}
 	types := slices.Sorted(builtIn)
 	if nearest := spelling.Nearest(kind, types); nearest != "" {

@@ -92,6 +92,9 @@ func (f Factories) KeyProvider(block kmpconfig.KeyManagementProviderConfig) (*Ke
 		return nil, err
 	}
 	factory, ok := f.KeyManagementProviders[kind]
+	if leftOut, known := f.LeftOut[kind]; !ok && known {
+		return nil, leftOut
+	}
 	if !ok {
 		return nil, fmt.Errorf("type: %q is not one of %s", kind, names(f.KeyManagementProviders))
 	}
