@@ -16,7 +16,25 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 )
 
-// known is a Session that has a verdict already, with the report of an ordinary Notation signature.
+const image = "demo-registry.cn-hangzhou.cr.aliyuncs.com/team/app@sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+
+// ordinary is a verdict with the report of an ordinary Notation signature.
+func ordinary(b *testing.B) verification.Verdict {
+	b.Helper()
+	report, err := json.Marshal(verifier.VerifierResult{
+		Subject: image, IsSuccess: true, Name: "verifier-notation", VerifierName: "verifier-notation", Type: "notation", VerifierType: "notation",
+		ReferenceDigest: "sha256:57f2ae062b76cff6f5a511fe6f907decfdefd6495e6afa31c44e0a6a1eca146f", ArtifactType: "application/vnd.cncf.notary.signature",
+		Message: "signature verified",
+		Extensions: map[string]string{"Issuer": "CN=Example Signing CA,O=Example,ST=Zhejiang,C=CN", "SN": "CN=releases,O=Example,ST=Zhejiang,C=CN",
+			"trustPolicy": "default", "verificationLevel": "strict"},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return verification.Verdict{Outcome: verification.Verified, Subject: image, PolicyType: "configpolicy", Reports: []json.RawMessage{report}}
+}
+
+// known is a Session that has a verdict already.
 type known struct{ verdict verification.Verdict }
 
 func (known) VerifyTimeout() time.Duration { return time.Second }
@@ -30,17 +48,10 @@ func (known) Resolve(_ context.Context, _, image string) (string, error) { retur
 
 // What the handler costs around the verdict: reading the request, and writing the answer and the log.
 func BenchmarkVerify(b *testing.B) {
-	const image = "demo-registry.cn-hangzhou.cr.aliyuncs.com/team/app@sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
-	session := known{verification.Verdict{Outcome: verification.Verified, Subject: image, PolicyType: "configpolicy", Reports: encoded(b, verifier.VerifierResult{
-		Subject: image, IsSuccess: true, Name: "verifier-notation", VerifierName: "verifier-notation", Type: "notation", VerifierType: "notation",
-		ReferenceDigest: "sha256:57f2ae062b76cff6f5a511fe6f907decfdefd6495e6afa31c44e0a6a1eca146f", ArtifactType: "application/vnd.cncf.notary.signature",
-		Message: "signature verified",
-		Extensions: map[string]string{"Issuer": "CN=Example Signing CA,O=Example,ST=Zhejiang,C=CN", "SN": "CN=releases,O=Example,ST=Zhejiang,C=CN",
-			"trustPolicy": "default", "verificationLevel": "strict"},
-	})}}
+	session := known{ordinary(b)}
 	log := slog.New(slog.NewTextHandler(nowhere{}, nil)) // io.Discard would spare the work
 	h := NewHandler(func() Session { return session }, HandlerOptions{Metrics: metrics.New(), Log: log})
-	body := []byte(`{"apiVersion":"externaldata.gatekeeper.sh/v1beta1","kind":"ProviderRequest","request":{"keys":["` + image + `"]}}`)
+	body := []byte(usualBegin + image + usualEnd)
 	reader := bytes.NewReader(body)
 	request := httptest.NewRequest(http.MethodPost, root+"/verify", reader)
 	b.ReportAllocs()
@@ -48,15 +59,6 @@ func BenchmarkVerify(b *testing.B) {
 		reader.Reset(body)
 		h.ServeHTTP(nowhere{}, request)
 	}
-}
-
-func encoded(b *testing.B, r verifier.VerifierResult) []json.RawMessage {
-	b.Helper()
-	report, err := json.Marshal(r)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return []json.RawMessage{report}
 }
 
 // nowhere is a log, and a client that does not read.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -274,6 +275,10 @@ func TestAnswersInTheVersionAsked(t *testing.T) {
 func FuzzReadRequest(f *testing.F) {
 	f.Add(`{"apiVersion":"externaldata.gatekeeper.sh/v1beta1","kind":"ProviderRequest","request":{"keys":["a","a","[n]b"]}}`)
 	f.Add(`{"request":null}`)
+	f.Add(usualBegin + "docker.io/library/nginx:1" + usualEnd)
+	f.Add(usualBegin + `a","b` + usualEnd)
+	f.Add(usualBegin + "\\u0061\u00e9\xff" + usualEnd)
+	f.Add(usualBegin + usualEnd + usualEnd)
 	f.Add(`[]`)
 	f.Fuzz(func(t *testing.T, body string) {
 		req, err := readRequest(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)))
@@ -283,5 +288,98 @@ func FuzzReadRequest(f *testing.F) {
 		if err == nil && len(req.Request.Keys) > maxKeys {
 			t.Errorf("%d keys", len(req.Request.Keys))
 		}
+		var usual, general request
+		if usual.unmarshalUsual([]byte(body)) {
+			if err := json.Unmarshal([]byte(body), &general); err != nil || !reflect.DeepEqual(usual, general) {
+				t.Errorf("%q is %+v, in general %+v %v", body, usual, general, err)
+			}
+		}
 	})
+}
+
+func TestGatekeepersRequestIsTheUsual(t *testing.T) {
+	for key, want := range map[string]bool{"docker.io/library/nginx:1": true, "[team]nginx": true, `"`: false, "é": false, "<": false} {
+		body, err := json.Marshal(externaldata.NewProviderRequest([]string{key}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var req request
+		if usual := req.unmarshalUsual(body); usual != want || usual && req.Request.Keys[0] != key {
+			t.Errorf("%s: %t %+v", body, usual, req)
+		}
+	}
+}
+
+// An answer is read as it was meant, whatever is in it.
+func TestResponseIsWhatGatekeeperReads(t *testing.T) {
+	verified := verification.Verdict{Outcome: verification.Verified, PolicyType: "configpolicy",
+		Reports: []json.RawMessage{json.RawMessage(`{"a":1}`), json.RawMessage(`{"b":"<"}`)}}
+	refused := verification.Verdict{Outcome: verification.Refused, PolicyType: "regopolicy"}
+	strange := "quote \" backslash \\ newline \n nul \x00 é < \u2028"
+	now := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	res := response{apiVersion: defaultVersion, traceID: strange, now: now, systemError: strange, items: []item{
+		{key: strange, verdict: &verified}, {key: "b", verdict: &refused}, {key: "c", image: strange}, {key: "d", image: "d", err: strange},
+	}}
+	var got externaldata.ProviderResponse
+	if err := json.Unmarshal(res.json(), &got); err != nil {
+		t.Fatalf("%v: %s", err, res.json())
+	}
+	want := externaldata.ProviderResponse{APIVersion: defaultVersion, Kind: "ProviderResponse", Response: externaldata.Response{
+		SystemError: strange,
+		Items: []externaldata.Item{
+			{Key: strange, Value: map[string]any{"version": "0.2.0", "isSuccess": true, "traceID": strange, "timestamp": "2026-01-02T03:04:05.000006Z",
+				"verifierReports": []any{map[string]any{"a": 1.0}, map[string]any{"b": "<"}}}},
+			{Key: "b", Value: map[string]any{"version": "1.1.0", "isSuccess": false, "traceID": strange, "timestamp": "2026-01-02T03:04:05.000006Z"}},
+			{Key: "c", Value: strange},
+			{Key: "d", Value: "d", Error: strange},
+		},
+	}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
+	}
+	res = response{apiVersion: defaultVersion, idempotent: true}
+	if got := string(res.json()); got != `{"apiVersion":"`+defaultVersion+`","kind":"ProviderResponse","response":{"idempotent":true}}`+"\n" {
+		t.Error(got)
+	}
+}
+
+// What is known is answered at once, even if the time is over; with what is not known beside it.
+func TestKnownAndUnknown(t *testing.T) {
+	answer := ask(t, newTestServer(t), "/verify", "good:known", "slow:1", "bad:known", "good:2")
+	var keys []string
+	for _, item := range answer.Response.Items {
+		keys = append(keys, item.Key)
+	}
+	if !slices.Equal(keys, []string{"good:known", "bad:known", "good:2"}) || !strings.Contains(answer.Response.SystemError, "slow:1") {
+		t.Errorf("%q, %s", keys, answer.Response.SystemError)
+	}
+}
+
+// A line of the log a request is of no use as long as all is well.
+func TestLogTellsOfWhatIsNotVerified(t *testing.T) {
+	for key, want := range map[string]string{
+		"good:1": "", "good:known": "",
+		"bad:1":  `msg=verify trace_id=trace-7 status=200 images=1 verified=0 refused=1 undetermined=0`,
+		"down:1": `msg=verify trace_id=trace-7 status=200 images=1 verified=0 refused=0 undetermined=1`,
+	} {
+		var log bytes.Buffer
+		s := httptest.NewServer(NewHandler(begin, HandlerOptions{Metrics: metrics.New(), Log: slog.New(slog.NewTextHandler(&log, nil)), TraceIDHeaders: []string{"X-Trace"}}))
+		ask(t, s, "/verify", key)
+		s.Close()
+		if text := log.String(); want == "" && text != "" || !strings.Contains(text, want) {
+			t.Errorf("%s: %s", key, text)
+		}
+	}
+}
+
+func TestAnswerHasALength(t *testing.T) {
+	s := newTestServer(t)
+	res, err := s.Client().Post(s.URL+root+"/verify", "application/json", strings.NewReader(usualBegin+"bad:1"+usualEnd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if content, err := io.ReadAll(res.Body); err != nil || res.ContentLength != int64(len(content)) || len(content) < 10_000 {
+		t.Errorf("length %d, %d bytes, %v", res.ContentLength, len(content), err)
+	}
 }

@@ -20,7 +20,9 @@ const (
 	// writeTimeout bounds a request from its header to the end of its answer. It is longer than the 30 s that Kubernetes leaves a
 	// webhook at most.
 	writeTimeout = 45 * time.Second
-	idleTimeout  = 90 * time.Second
+	// idleTimeout is longer than the 90 s after which Gatekeeper closes a connection that it does not use, so that no request comes upon one that
+	// is being closed here, which would be an error there.
+	idleTimeout = 100 * time.Second
 	// drainTimeout is longer than any request may take, and shorter than the 30 s that Kubernetes leaves a pod to end.
 	drainTimeout   = 10 * time.Second
 	maxHeaderBytes = 64 << 10
