@@ -126,7 +126,7 @@ stock-plugins: ## Build the plugins for a stock Ratify, and the command that pub
 	go build -ldflags '-s -w' -o bin/publish ./plugins/publish
 
 .PHONY: stock-test
-stock-test: build plugin stock-plugins ## Check the plugins with upstream's own binary (builds it; needs root)
+stock-test: build plugin stock-plugins ## Check the plugins with upstream's own binary (builds it; needs root, or user namespaces)
 	$(MAKE) bin/upstream-ratify
 	@go run ./test/stock -upstream bin/upstream-ratify -ratify bin/ratify -plugins bin/stock-plugins -publish bin/publish -signing-plugin bin/$(PLUGIN)
 
