@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,7 +105,7 @@ func (c *Cluster) removeMounts(context.Context) error {
 	return errors.Join(errs...)
 }
 
-// removeNetwork removes the node's address, the rules of kubelet and kube-proxy, and puts the kernel's settings back as they were.
+// removeNetwork removes the node's address, the links to pods, the rules of kubelet and kube-proxy, and puts the kernel's settings back as they were.
 func (c *Cluster) removeNetwork(ctx context.Context) error {
 	if err := c.restoreSettings(); err != nil {
 		return err
@@ -115,8 +117,33 @@ func (c *Cluster) removeNetwork(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := removeInterfaces(ctx); err != nil {
+		return err
+	}
 	for _, family := range []string{"iptables", "ip6tables"} {
 		if err := removeRules(ctx, family); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeInterfaces removes the machine's ends of the links to pods. The kernel does so when nothing has a pod's network any more, up to minutes later.
+func removeInterfaces(ctx context.Context) error {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return err
+	}
+	pods := netip.MustParsePrefix(nodePodCIDR)
+	for _, link := range interfaces {
+		addresses, err := link.Addrs()
+		if err != nil || !strings.HasPrefix(link.Name, "veth") || !slices.ContainsFunc(addresses, func(a net.Addr) bool {
+			address, err := netip.ParsePrefix(a.String())
+			return err == nil && pods.Contains(address.Addr())
+		}) {
+			continue // another's, or gone meanwhile
+		}
+		if _, err := run(ctx, "ip", "link", "delete", link.Name); err != nil && !strings.Contains(err.Error(), "Cannot find device") {
 			return err
 		}
 	}
