@@ -85,7 +85,7 @@ func (s *server) askAll(ctx context.Context, images []image) error {
 
 // goroutines returns their number, 0 if the metrics do not have it.
 func (s *server) goroutines(ctx context.Context) (float64, error) {
-	text, err := s.get(ctx, s.metrics)
+	text, err := get(ctx, s.metrics)
 	if err != nil {
 		return 0, err
 	}

@@ -57,7 +57,8 @@ func TestModels(t *testing.T) {
 		model             func(points, ours []float64) []float64
 		points, ours, say []float64
 	}{
-		{"line", line, []float64{0, 10, 20}, []float64{5, 100, 45}, []float64{5, 25, 45}},
+		{"straight", straight, []float64{0, 10, 20}, []float64{5, 100, 45}, []float64{5, 25, 45}},
+		{"round trips", byTrips, []float64{0, 10, 20}, []float64{5, 100, 90}, []float64{5, 45, 85}},
 		{"batches", inBatches, []float64{1, 8, 16, 17}, []float64{100, 0, 0, 196}, []float64{100, 107, 155, 196}},
 	} {
 		for i, got := range tt.model(tt.points, tt.ours) {
@@ -65,5 +66,11 @@ func TestModels(t *testing.T) {
 				t.Errorf("%s at %v: %v, want %v", tt.name, tt.points[i], got, tt.say[i])
 			}
 		}
+	}
+}
+
+func TestFurthest(t *testing.T) {
+	if off := furthest([]float64{1, 12, 18, 3}, []float64{1, 10, 20, 0}); math.Abs(off-0.2) > 1e-9 {
+		t.Errorf("off by %v, want 0.2", off)
 	}
 }

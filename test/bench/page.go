@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -130,7 +131,24 @@ func (r result) growth() string {
 		}
 		text.WriteString("\n")
 	}
+	for j, of := range s.series {
+		if of.model != nil {
+			mine := medians(r.rows[j*len(s.points):][:len(s.points)])
+			fmt.Fprintf(&text, "\nThe model of %q is off by %.0f %% at most.\n", of.name, 100*furthest(of.model(s.points, mine), mine))
+		}
+	}
 	return text.String()
+}
+
+// furthest returns the largest share by which a model is off what was measured.
+func furthest(model, measured []float64) float64 {
+	off := 0.0
+	for i, value := range measured {
+		if value > 0 {
+			off = max(off, math.Abs(model[i]-value)/value)
+		}
+	}
+	return off
 }
 
 // medians are those of our figures.

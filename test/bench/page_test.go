@@ -17,7 +17,7 @@ func TestPage(t *testing.T) {
 		{measure{name: "calls <an image>", target: atMost(4)}, figures{12}, figures{5}},
 		{measure{name: "in process", unit: "µs", alone: true}, nil, figures{20}},
 	}}
-	s := sweep{axis: "round trip (ms)", points: []float64{0, 20}, series: []series{{"one image", "ms", line}, {"p95", "ms", nil}}}
+	s := sweep{axis: "round trip (ms)", points: []float64{0, 20}, series: []series{{"one image", "ms", straight}, {"p95", "ms", nil}}}
 	grown := result{scenario: scenario{id: "round-trip", name: "by the round trip", sweep: s}}
 	for i, m := range s.measures() {
 		grown.rows = append(grown.rows, row{m, figures{float64(10 + i)}, figures{float64(1 + i)}})
@@ -39,6 +39,7 @@ func TestPage(t *testing.T) {
 		"3 requests to upstream had no verdict",
 		"## By the round trip",
 		"| 20 | 11 | 2 | 2 | 13 | 4 |  |",
+		"The model of \"one image\" is off by 0 % at most.",
 		"](benchmarks/latency.svg)", "](benchmarks/round-trip-1.svg)",
 	} {
 		if !strings.Contains(string(text), want) {

@@ -106,17 +106,17 @@ var scenarios = []scenario{
 		{name: "p99 of the clients", unit: "ms"},
 		{name: "p99 ÷ a request alone", target: atMost(1.3)},
 	}, prepare: func(ctx context.Context, b *bencher) (round, error) {
-		clients := b.scaled(mostClients)
-		images, err := b.newRepositories(ctx, b.rounds()*2, 1)
+		const clients, single = 500, 3
+		images, err := b.newRepositories(ctx, b.rounds()*(single+1), 1)
 		return func(ctx context.Context, s *server, n int) ([]float64, error) {
-			pair := part(images, n, 2)
-			alone, err := s.ask(ctx, pair[0].reference())
+			mine := part(images, n, single+1)
+			alone, err := s.askEach(ctx, mine[:single])
 			if err != nil {
 				return nil, err
 			}
 			b.cloud.ResetCalls()
-			took, err := s.crowd(ctx, clients, pair[1:])
-			return []float64{float64(b.calls()), quantile(took, 0.99), quantile(took, 0.99) / milliseconds(alone)}, err
+			took, err := s.crowd(ctx, b.scaled(clients), mine[single:])
+			return []float64{float64(b.calls()), quantile(took, 0.99), quantile(took, 0.99) / alone.median()}, err
 		}, err
 	}},
 	{id: "warm", name: "a verdict that is known, 16 clients over TLS", serve: serveOptions{verdictTTL: time.Hour, tls: true}, measures: []measure{
@@ -192,9 +192,13 @@ func tagRounds(ctx context.Context, b *bencher) (round, error) {
 				return nil, err
 			}
 		}
+		q, err := s.question("mutate", images[n].tagged())
+		if err != nil {
+			return nil, err
+		}
 		b.cloud.ResetCalls()
 		start := time.Now()
-		answer, err := s.post(ctx, "mutate", images[n].tagged())
+		answer, err := s.send(ctx, q)
 		if err != nil {
 			return nil, err
 		}

@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +24,6 @@ const (
 	startTimeout = 30 * time.Second
 	// requestTimeout is longer than Gatekeeper waits: what takes too long is to be seen as such.
 	requestTimeout = 20 * time.Second
-	// mostClients are the clients of the largest crowd, each of which keeps its connection.
-	mostClients = 500
 )
 
 // serveOptions are how a server differs from one with the chart's values.
@@ -41,14 +39,18 @@ type serveOptions struct {
 type server struct {
 	binary  string
 	process *exec.Cmd
+	address string
+	tls     *tls.Config // nil: plain HTTP
 	url     string
 	health  string // URL of readyz, which upstream answers in a cluster only
 	metrics string // URL
-	client  *http.Client
 	log     string // path
 	began   time.Time
 	bench   *bencher
 	failed  atomic.Int64
+
+	mu   sync.Mutex
+	idle []*line
 }
 
 // start starts a server and has it verify one image, so that it has what it needs once.
@@ -68,9 +70,8 @@ func (b *bencher) start(ctx context.Context, binary string, o serveOptions, home
 	if err != nil {
 		return nil, err
 	}
-	s := &server{binary: binary, bench: b, log: filepath.Join(home, "log"), url: "http://" + addresses[0], health: "http://" + addresses[1] + "/readyz"}
-	transport := &http.Transport{MaxIdleConnsPerHost: mostClients}
-	s.client = &http.Client{Timeout: requestTimeout, Transport: transport}
+	s := &server{binary: binary, bench: b, log: filepath.Join(home, "log"), address: addresses[0], url: "http://" + addresses[0],
+		health: "http://" + addresses[1] + "/readyz"}
 	args := []string{"serve", "--http", addresses[0], "--health-port", addresses[1], "--config", config, "--cache-enabled", "--cache-type", "ristretto"}
 	if o.verdictTTL > 0 {
 		args = append(args, "--cache-ttl", o.verdictTTL.String())
@@ -81,7 +82,7 @@ func (b *bencher) start(ctx context.Context, binary string, o serveOptions, home
 		args = append(args, "--metrics-enabled", "--metrics-port", port)
 	}
 	if o.tls {
-		if transport.TLSClientConfig, err = writeCertificate(home); err != nil {
+		if s.tls, err = writeCertificate(home); err != nil {
 			return nil, err
 		}
 		s.url = "https://" + addresses[0]
@@ -150,7 +151,7 @@ func writeCertificate(dir string) (*tls.Config, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	return &tls.Config{RootCAs: roots}, errors.Join(
+	return &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}, errors.Join(
 		os.WriteFile(filepath.Join(dir, "tls.crt"), []byte(server.PEM()), 0o600),
 		os.WriteFile(filepath.Join(dir, "tls.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600))
 }
@@ -177,8 +178,12 @@ func (s *server) until(ctx context.Context, try func(context.Context) error) err
 
 // admits waits until an image is admitted.
 func (s *server) admits(ctx context.Context, reference string) error {
+	q, err := s.question("verify", reference)
+	if err != nil {
+		return err
+	}
 	return s.until(ctx, func(ctx context.Context) error {
-		_, err := s.post(ctx, "verify", reference)
+		_, err := s.send(ctx, q)
 		return err
 	})
 }
@@ -186,13 +191,15 @@ func (s *server) admits(ctx context.Context, reference string) error {
 // ready waits until readyz says yes.
 func (s *server) ready(ctx context.Context) error {
 	return s.until(ctx, func(ctx context.Context) error {
-		_, err := s.get(ctx, s.health)
+		_, err := get(ctx, s.health)
 		return err
 	})
 }
 
 func (s *server) stop() error {
-	s.client.CloseIdleConnections()
+	for _, l := range s.idle {
+		_ = l.conn.Close()
+	}
 	err := s.process.Process.Kill()
 	_ = s.process.Wait() // says that it was killed
 	return err

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -32,7 +34,14 @@ func warmRounds(ctx context.Context, b *bencher) (round, error) {
 	}
 	requests := b.scaled(warmRequests)
 	return func(ctx context.Context, s *server, _ int) ([]float64, error) {
-		if _, err := s.post(ctx, "verify", images[0].reference()); err != nil {
+		q, err := s.question("verify", images[0].reference())
+		if err != nil {
+			return nil, err
+		}
+		if err := s.connect(ctx, warmClients); err != nil {
+			return nil, err
+		}
+		if _, err := s.send(ctx, q); err != nil {
 			return nil, err
 		}
 		before, err := s.cpu()
@@ -45,7 +54,7 @@ func warmRounds(ctx context.Context, b *bencher) (round, error) {
 		for c := range warmClients {
 			clients.Go(func() {
 				for range requests / warmClients {
-					if _, errs[c] = s.ask(ctx, images[0].reference()); errs[c] != nil {
+					if _, errs[c] = s.verify(ctx, q); errs[c] != nil {
 						return
 					}
 				}
@@ -53,14 +62,13 @@ func warmRounds(ctx context.Context, b *bencher) (round, error) {
 		}
 		clients.Wait()
 		elapsed := time.Since(start)
-		for _, err := range errs {
-			if err != nil {
-				return nil, err
-			}
-		}
 		after, err := s.cpu()
-		if err != nil {
+		if err = cmp.Or(errors.Join(errs...), err); err != nil {
 			return nil, err
+		}
+		values := []float64{float64((after - before).Microseconds()) / float64(requests), float64(requests) / elapsed.Seconds(), 0, 0}
+		if s.binary != b.options.ours {
+			return values, nil
 		}
 		alone := testing.Benchmark(func(t *testing.B) {
 			t.ReportAllocs()
@@ -73,7 +81,7 @@ func warmRounds(ctx context.Context, b *bencher) (round, error) {
 		if alone.N == 0 {
 			return nil, fmt.Errorf("the verdict in process is another one")
 		}
-		return []float64{float64((after - before).Microseconds()) / float64(requests), float64(requests) / elapsed.Seconds(),
-			float64(alone.NsPerOp()) / 1000, float64(alone.AllocsPerOp())}, nil
+		values[2], values[3] = float64(alone.NsPerOp())/1000, float64(alone.AllocsPerOp())
+		return values, nil
 	}, nil
 }
