@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -117,11 +118,17 @@ func TestRevocationIsShared(t *testing.T) {
 	s.SetFault(func(http.ResponseWriter, *http.Request) bool { fetched <- struct{}{}; return false })
 	first := verifierWith(checker, root.cert, intermediate.cert)
 	<-fetched // although nobody has verified anything
-	for _, v := range []*Verifier{first, verifierWith(checker, root.cert, intermediate.cert), verifierWith(checker, root.cert), verifierWith(newChecker(t, directory), root.cert)} {
-		if result, err := verify(t.Context(), v, store); err != nil || !result.IsSuccess {
-			t.Errorf("Verify() = %+v, %v", result, err)
+	for _, v := range []*Verifier{first, verifierWith(checker, root.cert, intermediate.cert), verifierWith(checker, root.cert)} {
+		judge(t, v, store, true, true)
+	}
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) { // the list is used before it is on the disk
+		if files, err := filepath.Glob(filepath.Join(directory, strings.Repeat("[0-9a-f]", 64))); len(files) == 1 {
+			break
+		} else if err != nil || time.Now().After(end) {
+			t.Fatalf("%d files, %v", len(files), err)
 		}
 	}
+	judge(t, verifierWith(newChecker(t, directory), root.cert), store, true, true)
 	if asked := s.Asked(); asked != 1 {
 		t.Errorf("the list was fetched %d times, want once", asked)
 	}

@@ -122,3 +122,24 @@ func heavyCertificate(t *testing.T) *x509.Certificate {
 	}
 	return cert
 }
+
+// TestEffortIsRemembered checks the certificates of a signer once, and those that cannot be read each time.
+func TestEffortIsRemembered(t *testing.T) {
+	root := newRoot(t, "root")
+	leaf := issue(t, root, "leaf", newKey(t))
+	e, err := newEffort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, mediaType := range mediaTypes {
+		if err := e.check(sign(t, leaf, imageOf(mediaType), mediaType), mediaType); err != nil {
+			t.Errorf("envelope %d: %v", i, err)
+		}
+		if n := e.light.Len(); n != len(leaf.chain) {
+			t.Errorf("%d certificates are known after %d envelopes of a signer, want %d", n, i+1, len(leaf.chain))
+		}
+	}
+	if err := e.checkCertificate([]byte("x")); err != nil || e.light.Len() != len(leaf.chain) {
+		t.Errorf("what cannot be read: %v, %d known", err, e.light.Len())
+	}
+}

@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// maxOutcomes bounds the signatures of which a verifier knows that they verify. Each takes about 400 bytes, besides what is told about its
-	// signer, which all signatures of a signer share. There is room for 10,000 images, as many as the largest clusters run.
+	// maxOutcomes bounds the signatures of which a verifier knows that they verify. Each takes about 300 bytes, 5 MiB in all, besides what is
+	// told about its signer, which all signatures of a signer share. There is room for the 10,000 images that we plan for, with more than one
+	// signature some of them: what is asked about in turn must all fit, or none is found.
 	maxOutcomes = 16384
 
 	// maxSignerBytes bounds what is told about one signer, so that all outcomes stay below 24 MiB even if each is another signer's. Names have
@@ -64,21 +65,17 @@ func (o *outcomes) get(ctx context.Context, key outcomeKey, now time.Time) (outc
 	if !ok || !found.ends.IsZero() && !now.Before(found.ends) {
 		return outcome{}, false
 	}
-	return found, o.good(ctx, found.rests)
-}
-
-func (o *outcomes) good(ctx context.Context, questions []revocation.Question) bool {
-	for _, question := range questions {
+	for _, question := range found.rests {
 		if !o.checker.Good(ctx, question) {
-			return false
+			return outcome{}, false
 		}
 	}
-	return true
+	return found, true
 }
 
-// put remembers a signature that verified plainly, unless its signer has too much to tell or the check of a chain would have to be made again.
-func (o *outcomes) put(ctx context.Context, key outcomeKey, found outcome) {
-	if found.by.Value().size() <= maxSignerBytes && o.good(ctx, found.rests) {
+// put remembers a signature that verified plainly, unless there is too much to tell about its signer.
+func (o *outcomes) put(key outcomeKey, found outcome) {
+	if found.by.Value().size() <= maxSignerBytes {
 		o.kept.Add(key, found)
 	}
 }

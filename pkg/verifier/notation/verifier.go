@@ -197,7 +197,7 @@ func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc oc
 		return "", j.explain(ctx, err)
 	}
 	if j.plain() && desc.Digest.Validate() == nil { // else the key does not say which signature it is
-		v.outcomes.put(ctx, key, outcome{by: unique.Make(by), at: at, ends: j.ends(start), rests: saw.questions})
+		v.outcomes.put(key, outcome{by: unique.Make(by), at: at, ends: j.ends(start), rests: saw.questions})
 	}
 	return describe(by, policy, warnings), nil
 }

@@ -8,6 +8,8 @@
 // used before its signature has been checked against the authority that it is about, and an older answer or list never replaces a newer one:
 // what was falsified once is asked for again the next time.
 //
+// A chain that was found good is good for all images of its signer, for as long as a check would go by the same answers and lists.
+//
 // Each certificate of a chain is asked about with a share of the time that the request has left, so that a responder which hangs leaves time
 // for its revocation list, and both leave time for the verdict.
 package revocation

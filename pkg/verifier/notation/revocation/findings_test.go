@@ -172,6 +172,24 @@ func TestNoFinding(t *testing.T) {
 	})
 }
 
+// Only what is good of every certificate is a finding, even if all that it rests on is held.
+func TestFindingIsGood(t *testing.T) {
+	for want, results := range map[bool][]result.Result{
+		true:  {result.ResultOK, result.ResultNonRevokable},
+		false: {result.ResultOK, result.ResultUnknown, result.ResultNonRevokable},
+	} {
+		f := must(newFindings())(t)
+		var all []*result.CertRevocationResult
+		for _, r := range results {
+			all = append(all, &result.CertRevocationResult{Result: r})
+		}
+		f.put(Question{}, &inquiry{}, all)
+		if got := f.get(t.Context(), Question{}) != nil; got != want {
+			t.Errorf("%v is a finding: %t, want %t", results, got, want)
+		}
+	}
+}
+
 // TestQuestions tells apart what has different answers.
 func TestQuestions(t *testing.T) {
 	w := newWorld(t, "")
