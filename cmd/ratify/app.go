@@ -13,7 +13,7 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 )
 
-// retryPending is when a configuration is tried again whose key management providers could not be read.
+// retryPending is when a configuration is tried again whose key management providers could not be read, or whose plugins not be downloaded.
 const retryPending = 30 * time.Second
 
 // app is the engine, what fills it and what asks it.
@@ -25,7 +25,7 @@ type app struct {
 
 	mu      sync.Mutex // of making a Snapshot and loading it
 	builder *config.Builder
-	pending *config.Config // could not be loaded for want of key material, and is tried again; nil: none
+	pending *config.Config // could not be loaded for want of key material or a plugin, and is tried again; nil: none
 	again   time.Time      // when
 }
 
@@ -75,7 +75,7 @@ func (a *app) build(ctx context.Context, c *config.Config) error {
 	case a.builder.Stale(): // the providers that c has in common with the last configuration were read all the same
 		a.use(a.builder.Rebuild(ctx))
 	}
-	if a.pending = nil; errors.Is(err, config.ErrKeyMaterial) {
+	if a.pending = nil; errors.Is(err, config.ErrKeyMaterial) || errors.Is(err, config.ErrDownload) {
 		a.pending, a.again = c, time.Now().Add(retryPending)
 	}
 	a.tellKeyProviders()

@@ -35,8 +35,9 @@ type Builder struct {
 
 // built is what the last Snapshot was made of, besides key material.
 type built struct {
-	config *Config
-	scope  verification.Scope
+	config  *Config
+	scope   verification.Scope
+	answers []Answers // of the key management providers, for each verifier
 }
 
 // Build makes a Snapshot of c, whole or not at all. An error names the entry at fault.
@@ -62,24 +63,29 @@ func (b *Builder) Build(ctx context.Context, c *Config) (_ *verification.Snapsho
 		return nil, err
 	}
 	held := providers.all().holdings() // before the verifiers take it: what changes meanwhile is seen by Stale
-	if scope.Verifiers, err = b.verifiers(ctx, c, providers); err != nil {
+	var answers []Answers
+	if scope.Verifiers, answers, err = b.verifiers(ctx, c, providers, built{}); err != nil {
 		return nil, err
 	}
 	b.mu.Lock()
 	b.providers, b.holdings, b.failed = providers, held, time.Time{}
 	b.mu.Unlock()
-	b.current = built{c, scope}
+	b.current = built{c, scope, answers}
 	return b.snapshot(c, scope), nil
 }
 
-// Rebuild makes a Snapshot of the last configuration with what the key management providers hold now. If its verifiers cannot be made of that, the
+// Rebuild makes a Snapshot of the last configuration with what the key management providers hold now. Verifiers that find there what they found
+// before stay as they are. If the others cannot be made of that, the
 // Snapshot decides nothing: key material that is gone must not be trusted any more.
 func (b *Builder) Rebuild(ctx context.Context) *verification.Snapshot {
 	c, scope := b.current.config, b.current.scope
 	providers := b.namedProviders()
 	held := providers.all().holdings()
-	verifiers, err := b.verifiers(ctx, c, providers)
+	verifiers, answers, err := b.verifiers(ctx, c, providers, b.current)
 	scope.Verifiers = verifiers
+	if err == nil {
+		b.current = built{c, scope, answers}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.holdings, b.failed = held, time.Time{}
@@ -119,23 +125,30 @@ func (b *Builder) stores(ctx context.Context, c *Config) ([]referrerstore.Referr
 	return stores, nil
 }
 
-func (b *Builder) verifiers(ctx context.Context, c *Config, p namedProviders) ([]verifier.ReferenceVerifier, error) {
+// verifiers makes the verifiers of c but for those that can be taken from last, which was made of c or is empty.
+func (b *Builder) verifiers(ctx context.Context, c *Config, p namedProviders, last built) ([]verifier.ReferenceVerifier, []Answers, error) {
 	if len(c.Verifier.Verifiers) == 0 {
-		return nil, errors.New("verifier.plugins is empty: at least one verifier is needed, for example {\"name\": \"notation\", …}")
+		return nil, nil, errors.New("verifier.plugins is empty: at least one verifier is needed, for example {\"name\": \"notation\", …}")
 	}
-	in := VerifierInput{Certificates: p.certificates, Keys: p.keys, Version: orDefault(c.Verifier.Version), PluginDirs: c.Verifier.PluginBinDirs}
+	in := VerifierInput{Version: orDefault(c.Verifier.Version), PluginDirs: c.Verifier.PluginBinDirs}
 	if len(in.PluginDirs) == 0 {
 		in.PluginDirs = []string{PluginDir()}
 	}
 	var verifiers []verifier.ReferenceVerifier
+	var answers []Answers
 	for i, block := range c.Verifier.Verifiers {
+		if last.answers != nil && last.answers[i].Hold(p.find) && !IsFromFiles(last.scope.Verifiers[i]) {
+			verifiers, answers = append(verifiers, last.scope.Verifiers[i]), append(answers, last.answers[i])
+			continue
+		}
+		told := in.Ask(p.find)
 		v, err := b.Factories.Verifier(ctx, block, in)
 		if err != nil {
-			return nil, inEntry("verifier", i, block, err)
+			return nil, nil, inEntry("verifier", i, block, err)
 		}
-		verifiers = append(verifiers, v)
+		verifiers, answers = append(verifiers, v), append(answers, told)
 	}
-	return verifiers, nil
+	return verifiers, answers, nil
 }
 
 // inEntry says in which entry of which section a mistake is.

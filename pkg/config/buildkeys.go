@@ -2,18 +2,19 @@ package config
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"reflect"
 	"time"
 
-	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
 	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
 )
 
 // ErrKeyMaterial is wrapped by errors of Build about a key management provider that could not be read. The same configuration may be taken later.
 var ErrKeyMaterial = errors.New("there is no key material")
+
+// ErrDownload is wrapped by errors of factories about a program that could not be downloaded. The same configuration may be taken later.
+var ErrDownload = errors.New("could not be downloaded")
 
 // namedProvider is a provider and the block it was made of.
 type namedProvider struct {
@@ -30,16 +31,6 @@ func (p namedProviders) find(name string) (KeyMaterial, error) {
 		return KeyMaterial{}, fmt.Errorf("there is no key management provider %q; configured: %s", name, names(p))
 	}
 	return found.Material()
-}
-
-func (p namedProviders) certificates(_ context.Context, name string) ([]*x509.Certificate, error) {
-	found, err := p.find(name)
-	return found.Certificates, err
-}
-
-func (p namedProviders) keys(_ context.Context, name string) (map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey, error) {
-	found, err := p.find(name)
-	return found.Keys, err
 }
 
 // all returns the providers without their blocks.

@@ -6,12 +6,6 @@ import (
 	"github.com/ratify-project/ratify/pkg/utils"
 )
 
-// FromFiles is what verifiers have that may be made of files, or of what the environment names. These can change without their configuration.
-type FromFiles interface {
-	// FromFiles tells whether the verifier was.
-	FromFiles() bool
-}
-
 // files returns the files and directories whose content belongs to the configuration: CAs of registries, a Rego policy, the
 // certificates of Notation verifiers, and the keys of cosign's.
 func (c *Config) files() []string {

@@ -223,7 +223,7 @@ func TestBuilderRefresh(t *testing.T) {
 		  "store":    {"plugins": [{"name": "memory"}]},
 		  "policy":   {"plugin": {"name": "configPolicy"}},
 		  "keyManagementProvider": {"plugins": [{"name": "kms", "type": "vault", "refreshInterval": "1m"}]},
-		  "verifier": {"plugins": [{"name": "checker", "artifactTypes": "*", "trust": "kms"}]}
+		  "verifier": {"plugins": [{"name": "checker", "artifactTypes": "*", "trust": "kms"}, {"name": "checker", "artifactTypes": "x"}]}
 		}`
 		parse := func(text string) *Config {
 			c, err := Parse("config.json", []byte(text), discard)
@@ -258,6 +258,9 @@ func TestBuilderRefresh(t *testing.T) {
 		}
 		if second.Scope("").Stores[0] != first.Scope("").Stores[0] || second.Scope("").Verifiers[0] == first.Scope("").Verifiers[0] {
 			t.Error("want the store that there was and a new verifier")
+		}
+		if second.Scope("").Verifiers[1] != first.Scope("").Verifiers[1] {
+			t.Error("a verifier that reads no key material was made anew")
 		}
 		v.err = errors.New("KMS is down")
 		if s := refresh(); s != nil {

@@ -216,17 +216,13 @@ func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
 			if err := checkPrograms(r.ID, s, block); err != nil {
 				return nil, on, mandatory, err
 			}
-			access := newReader(b.keyMaterial, r.Namespace)
 			block["name"], block["type"], block["artifactTypes"] = r.Name, s.kind, s.artifactTypes
-			v, err = b.Factories.Verifier(ctx, block, config.VerifierInput{
-				Namespace: r.Namespace, Certificates: access.certificates, Keys: access.keys,
-				Version: s.pluginVersion(), PluginDirs: s.pluginDirs(),
-			})
-			on = basis{answers: access.answers, sources: b.sources[s.program()]}
-			if made, ok := v.(config.FromFiles); ok && err == nil { // else it may be a nil pointer
-				on.files = made.FromFiles()
+			in := config.VerifierInput{Namespace: r.Namespace, Version: s.pluginVersion(), PluginDirs: s.pluginDirs()}
+			answers := in.Ask(reader{b.keyMaterial, r.Namespace}.find)
+			if v, err = b.Factories.Verifier(ctx, block, in); err != nil {
+				return nil, on, mandatory, err
 			}
-			return v, on, mandatory, err
+			return v, basis{answers: answers, files: config.IsFromFiles(v), sources: b.sources[s.program()]}, mandatory, nil
 		})
 		made[r.ID] = p
 		v := p.made

@@ -198,7 +198,7 @@ func TestSourceIsDownloadedOnce(t *testing.T) {
 func TestFailedDownloadIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := newBuilder()
-		var away error = errors.New("the registry is away")
+		away := fmt.Errorf("plugin %w: the registry is away", config.ErrDownload)
 		tries := 0
 		inner := b.Factories.Verifiers["opinion"]
 		b.Factories.Verifiers["opinion"] = func(ctx context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"maps"
 	"reflect"
@@ -11,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 )
@@ -140,24 +137,10 @@ func (p *provider) material() (config.KeyMaterial, error) {
 	return p.made.Material()
 }
 
-// reader is the access that a resource of a namespace has to the key management providers. Whoever asks again gets the same answer.
+// reader is the access that the resources of one namespace have to the key management providers.
 type reader struct {
 	material
 	namespace string
-	answers   map[string]answer // by reference
-}
-
-func newReader(m material, namespace string) reader {
-	return reader{m, namespace, make(map[string]answer)}
-}
-
-func (r reader) ask(reference string) answer {
-	told, ok := r.answers[reference]
-	if !ok {
-		told.held, told.err = r.find(reference)
-		r.answers[reference] = told
-	}
-	return told
 }
 
 func (r reader) find(reference string) (config.KeyMaterial, error) {
@@ -176,14 +159,4 @@ func (r reader) find(reference string) (config.KeyMaterial, error) {
 		return config.KeyMaterial{}, fmt.Errorf("key management provider %q cannot be used: %w", reference, err)
 	}
 	return held, nil
-}
-
-func (r reader) certificates(_ context.Context, reference string) ([]*x509.Certificate, error) {
-	told := r.ask(reference)
-	return told.held.Certificates, told.err
-}
-
-func (r reader) keys(_ context.Context, reference string) (map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey, error) {
-	told := r.ask(reference)
-	return told.held.Keys, told.err
 }

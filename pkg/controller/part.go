@@ -1,8 +1,11 @@
 package controller
 
 import (
+	"errors"
 	"reflect"
 	"time"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 )
 
 // A download that failed is tried again after firstRetry, then after twice that, up to lastRetry.
@@ -73,7 +76,7 @@ func (p parts[T]) renew(r resource, holds func(resource, basis) bool, make maker
 // is away does not tell when it is back.
 func (p part[T]) failed(r resource, err error) part[T] {
 	wait := time.Duration(0)
-	if r.source() != nil {
+	if errors.Is(err, config.ErrDownload) {
 		wait = firstRetry
 		if p.err != nil && reflect.DeepEqual(p.tried, r.spec) {
 			wait = min(max(2*p.wait, firstRetry), lastRetry)
