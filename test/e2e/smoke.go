@@ -141,9 +141,9 @@ var kinds = []struct {
 	reason string
 }{
 	{"unsigned", scenario.Unsigned, "no signature"},
-	{"tampered", scenario.Tampered, ""},
-	{"stranger", scenario.Stranger, ""},
-	{"expired", scenario.Expired, ""},
+	{"tampered", scenario.Tampered, "the signature envelope is damaged"},
+	{"stranger", scenario.Stranger, "no trust store holds the issuer"},
+	{"expired", scenario.Expired, "expired on"},
 }
 
 func checkAdmission(ctx context.Context, e *environment) error {

@@ -76,11 +76,15 @@ func checkTrust(ctx context.Context, e *environment) error {
 		admitted := eventually(ctx, seen, func(ctx context.Context) error { return e.admitted(ctx, "default", self) })
 		return errors.Join(admitted, enforce("deny"), eventually(ctx, seen, func(ctx context.Context) error { return e.refused(ctx, "default", self) }))
 	})
-	return e.checkDefaultCache(ctx, signed)
+	return e.checkDefaultCache(ctx, signed, trust)
 }
 
-// checkDefaultCache lets Gatekeeper keep answers as long as it does by default.
-func (e *environment) checkDefaultCache(ctx context.Context, signed string) error {
+// checkDefaultCache lets Gatekeeper keep answers as long as it does by default. trust replaces the certificates that are trusted.
+func (e *environment) checkDefaultCache(ctx context.Context, signed string, trust func(string) error) error {
+	fresh, _, err := e.push(ctx, scenario.Demo, "trust/fresh", scenario.SignedJWS)
+	if err != nil {
+		return err
+	}
 	if err := e.setGatekeeperCache(ctx, "3m"); err != nil {
 		return err
 	}
@@ -93,6 +97,24 @@ func (e *environment) checkDefaultCache(ctx context.Context, signed string) erro
 			e.cloud.Endpoint(host).SetFault(emulator.Fault{})
 		}
 		return errors.Join(during, eventually(ctx, back, func(ctx context.Context) error { return e.admitted(ctx, "default", signed) }))
+	})
+	e.check(ctx, "with it, a change of trust counts at once for an image that was not asked about, and later for one that was", func(ctx context.Context) error {
+		if err := trust(strings.TrimPrefix(e.world.Anchors(), e.world.Root())); err != nil {
+			return err
+		}
+		// Ratify is asked itself: Gatekeeper would keep its answer from before the change.
+		own, err := e.gatekeeperCertificate(ctx)
+		if err != nil {
+			return err
+		}
+		return errors.Join(
+			eventually(ctx, seen, func(ctx context.Context) error {
+				if e.ask(ctx, fresh, own) == nil {
+					return errors.New("Ratify still trusts what it did")
+				}
+				return nil
+			}),
+			e.refused(ctx, "default", fresh), e.admitted(ctx, "default", signed), trust(e.world.Root()))
 	})
 	return e.setGatekeeperCache(ctx, providerCacheTTL)
 }
