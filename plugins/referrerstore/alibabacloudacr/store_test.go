@@ -155,6 +155,10 @@ func TestSessionCache(t *testing.T) {
 		{"after the token was renewed", func() { remove("password"); w.Cloud.WriteTokenFile(emulator.TokenOptions{}) }, demo, 0, 1},
 		{"after the session was revoked", func() { remove("password"); w.Cloud.RevokeSessions() }, demo, 1, 2},
 		{"with the new session", func() { remove("password") }, legacy, 0, 1},
+		{"in the session's last minute", func() {
+			remove("password")
+			edit(t, folder, "session", "expires", time.Now().Add(50*time.Second))
+		}, demo, 1, 1},
 		{"after the file was broken", func() {
 			remove("password")
 			if err := os.Truncate(entries(t, folder, "session")[0], 20); err != nil {
@@ -242,7 +246,7 @@ func TestRefusedPassword(t *testing.T) {
 	if err := resolve(); err == nil || !strings.Contains(err.Error(), scenario.Demo.ID) {
 		t.Errorf("with a password that was just fetched and is refused: %v", err)
 	}
-	age(t, folder)
+	edit(t, folder, "password", "fetched", time.Now().Add(-2*time.Minute))
 	for range 2 {
 		if err := resolve(); err != nil {
 			t.Errorf("with an older password that is refused: %v", err)
@@ -253,10 +257,10 @@ func TestRefusedPassword(t *testing.T) {
 	}
 }
 
-// age makes the password in a cache one that was fetched two minutes ago.
-func age(t *testing.T, folder string) {
+// edit changes a field of the entry of a kind in a cache, of which there is one.
+func edit(t *testing.T, folder, kind, field string, value any) {
 	t.Helper()
-	files := entries(t, folder, "password")
+	files := entries(t, folder, kind)
 	if len(files) != 1 {
 		t.Fatalf("the cache has %v", files)
 	}
@@ -268,7 +272,7 @@ func age(t *testing.T, folder string) {
 	if err := json.Unmarshal(content, &entry); err != nil {
 		t.Fatal(err)
 	}
-	entry["fetched"] = time.Now().Add(-2 * time.Minute)
+	entry[field] = value
 	if content, err = json.Marshal(entry); err == nil {
 		err = os.WriteFile(files[0], content, 0o600)
 	}
