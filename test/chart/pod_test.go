@@ -27,6 +27,26 @@ func TestPodIsHardened(t *testing.T) {
 	}
 }
 
+// One value picks the image that has less, for the server and for helm test.
+func TestSlimImage(t *testing.T) {
+	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	for values, want := range map[string]string{
+		"":                                     ":v0.1.0",
+		slim(""):                               ":v0.1.0-slim",
+		slim(guide):                            ":v0.1.0-slim",
+		"image: {variant: slim, tag: v9}":      ":v9-slim",
+		"image: {variant: slim, tag: v9-slim}": ":v9-slim",
+		"image: {variant: slim, digest: \"" + digest + "\"}": ":v0.1.0-slim@" + digest,
+	} {
+		found := mustRender(t, values)
+		for _, image := range []any{container(found.get(t, "Deployment ratify"))["image"], in(found.get(t, "Pod ratify-test-connection"), "spec", "containers").([]any)[0].(map[string]any)["image"]} {
+			if image != "ghcr.io/ratify-alibabacloud/ratify"+want {
+				t.Errorf("%q: image %v", values, image)
+			}
+		}
+	}
+}
+
 func TestOperations(t *testing.T) {
 	found := mustRender(t, everything)
 	deployment := found.get(t, "Deployment ratify")

@@ -44,11 +44,38 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "ratify.image" -}}
 {{- $image := .Values.image -}}
 {{- $tag := default .Chart.AppVersion $image.tag -}}
+{{- if eq $image.variant "slim" -}}
+  {{- with (include "ratify.onlyFull" . | fromJson).values -}}
+    {{- fail (printf "image.variant is slim, and its image cannot do what %s asks for: set image.variant=full, or leave that out" (join ", " .)) -}}
+  {{- end -}}
+  {{- $tag = printf "%s-slim" (trimSuffix "-slim" $tag) -}}
+{{- end -}}
 {{- if $image.digest -}}
 {{- printf "%s:%s@%s" $image.repository $tag $image.digest -}}
 {{- else -}}
 {{- printf "%s:%s" $image.repository $tag -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The values that are in effect and that only the full image can serve, as JSON {"values": […]}. */}}
+{{- define "ratify.onlyFull" -}}
+{{- $asked := dict
+  "akvCertConfig.enabled" .Values.akvCertConfig.enabled
+  "azurekeyvault.enabled" .Values.azurekeyvault.enabled
+  "cosign.enabled" (include "ratify.cosign" .)
+  "oras.authProviders.awsEcrBasicEnabled" .Values.oras.authProviders.awsEcrBasicEnabled
+  "oras.authProviders.azureManagedIdentityEnabled" .Values.oras.authProviders.azureManagedIdentityEnabled
+  "oras.authProviders.azureWorkloadIdentityEnabled" .Values.oras.authProviders.azureWorkloadIdentityEnabled
+  "policy.useRego" .Values.policy.useRego
+  "sbom.enabled" .Values.sbom.enabled
+  "vulnerabilityreport.enabled" .Values.vulnerabilityreport.enabled -}}
+{{- $values := list -}}
+{{- range $name, $on := $asked -}}
+  {{- if $on -}}
+    {{- $values = append $values $name -}}
+  {{- end -}}
+{{- end -}}
+{{- dict "values" $values | toJson -}}
 {{- end -}}
 
 {{- define "ratify.containerSecurityContext" -}}
