@@ -73,6 +73,7 @@ lint: ## Check format, vet, staticcheck and that each go.mod is tidy
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt: $$unformatted"; exit 1; }
 	go mod tidy -diff
 	go mod tidy -C test/tools -diff
+	go mod tidy -C test/tools/benchstat -diff
 	go mod tidy -C test/upstream -diff
 	go mod tidy -C test/chart -diff
 	go vet ./...
@@ -115,6 +116,24 @@ bench: build build-slim ## Measure our binary and upstream's side by side (build
 	$(MAKE) bin/upstream-ratify
 	@go run ./test/bench $(BENCH)
 
+# make gobench at one revision, at another, and then make benchcmp with both files: figures of two machines do not compare.
+BENCH_TO    ?= bin/gobench/$(COMMIT).txt
+BENCH_COUNT ?= 10
+
+.PHONY: gobench
+gobench: ## Run the Go benchmarks of the hot functions, and write the figures to bin/gobench/COMMIT.txt
+	@mkdir -p $(dir $(BENCH_TO))
+	go test -run '^$$' -bench . -benchmem -count $(BENCH_COUNT) $$(grep -rl --include='*_test.go' '^func Benchmark' internal pkg | xargs -n1 dirname | sort -u | sed 's|^|./|') >$(BENCH_TO) \
+	  || { cat $(BENCH_TO); exit 1; }
+	@echo $(BENCH_TO)
+
+.PHONY: benchcmp
+benchcmp: bin/benchstat ## Compare two files of make gobench (OLD=a.txt NEW=b.txt)
+	bin/benchstat $(OLD) $(NEW)
+
+bin/benchstat: test/tools/benchstat/go.mod
+	go build -C test/tools/benchstat -ldflags '-s -w' -o $(CURDIR)/$@ golang.org/x/perf/cmd/benchstat
+
 .PHONY: plugins
 plugins: ## Build upstream's verifier plugins into bin/plugins
 	go build -C test/upstream -ldflags '-s -w' -o $(CURDIR)/bin/plugins/ $(addprefix github.com/ratify-project/ratify/plugins/verifier/, \
@@ -141,13 +160,17 @@ bin/cosign: test/tools/cosign/go.mod
 	go build -C test/tools/cosign -ldflags '-s -w' -o $(CURDIR)/$@ github.com/sigstore/cosign/v2/cmd/cosign
 
 # The image of the programs in bin/. BASE=scratch needs no network. Releases for several platforms are compiled in it: see Dockerfile.
-IMAGE      ?= ratify:$(VERSION)
+# VARIANT=slim makes that of build-slim.
+VARIANT       ?= full
+PROGRAMS_full := build plugins
+PROGRAMS_slim := build-slim
+IMAGE      ?= ratify:$(VERSION)$(if $(filter slim,$(VARIANT)),-slim)
 BASE       ?= gcr.io/distroless/static:nonroot
-IMAGE_ARGS  = --build-arg SOURCE=prebuilt --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE)
+IMAGE_ARGS  = --build-arg SOURCE=prebuilt --build-arg VARIANT=$(VARIANT) --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE)
 BUILDAH     = buildah --storage-driver vfs --root $(CURDIR)/bin/buildah --runroot $(CURDIR)/bin/buildah/run
 
 .PHONY: image
-image: build plugins ## Build the image IMAGE on BASE with docker or buildah, and write it to bin/image.tar
+image: $(PROGRAMS_$(VARIANT)) ## Build the image IMAGE (of VARIANT full or slim) on BASE with docker or buildah, and write it to bin/image.tar
 	@rm -rf bin/buildah bin/image.tar
 	@if docker info >/dev/null 2>&1; then \
 	  docker build $(IMAGE_ARGS) . && docker save -o bin/image.tar $(IMAGE); \
