@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -248,4 +249,61 @@ func TestFailedDownloadIsTriedAgain(t *testing.T) {
 			t.Errorf("the registry is back: %v, due %s", told, b.Due())
 		}
 	})
+}
+
+// Verdicts are forgotten where a change counts, and nowhere else.
+func TestVerdictsOutliveOthersChanges(t *testing.T) {
+	everyone := []string{"", "a", "b", "c"}
+	kmp := func(value string) []v1beta1.NamespacedKeyManagementProvider {
+		return []v1beta1.NamespacedKeyManagementProvider{{ObjectMeta: meta("a", "kmp"),
+			Spec: v1beta1.NamespacedKeyManagementProviderSpec{Type: "labelled", Parameters: raw(`{"value": "` + value + `"}`)}}}
+	}
+	for name, tt := range map[string]struct {
+		change func(r *Resources)
+		forget []string
+	}{
+		"nothing": {func(*Resources) {}, nil},
+		"another namespace": {func(r *Resources) {
+			r.NamespacedVerifiers = append(r.NamespacedVerifiers, tenantVerifier("d", "own", `{"good": true}`))
+		}, nil},
+		"its verifier":            {func(r *Resources) { r.NamespacedVerifiers[1].Spec.ArtifactTypes = "*" }, []string{"b"}},
+		"its verifier is deleted": {func(r *Resources) { r.NamespacedVerifiers = r.NamespacedVerifiers[:1] }, nil}, // the cluster's are its own now
+		"its key material":        {func(r *Resources) { r.NamespacedKeyManagementProviders = kmp("two") }, []string{"a"}},
+		"its key material, gone":  {func(r *Resources) { r.NamespacedKeyManagementProviders = nil }, []string{"a"}},
+		"the cluster's verifier":  {func(r *Resources) { r.Verifiers[0].Spec.ArtifactTypes = "*" }, []string{"", "c"}},
+		"the cluster's store":     {func(r *Resources) { r.Stores[0].Spec.Parameters = raw(`{"label": "x"}`) }, everyone},
+		"the cluster's policy":    {func(r *Resources) { r.Policies[0].UID = "2" }, everyone},
+		"a mandatory verifier": {func(r *Resources) {
+			r.Verifiers[0].Spec.Parameters = raw(`{"good": true, "trust": "kmp", "mandatory": true}`)
+		},
+			everyone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, _ := newBuilder()
+			b.Factories.KeyManagementProviders["labelled"] = func(c kmpconfig.KeyManagementProviderConfig) (keymanagementprovider.KeyManagementProvider, error) {
+				return &rotating{certificates: []string{c["value"].(string)}, key: number(1)}, nil
+			}
+			r := cluster()
+			r.NamespacedKeyManagementProviders = kmp("one")
+			r.NamespacedVerifiers = []v1beta1.NamespacedVerifier{tenantVerifier("a", "own", `{"good": true, "trust": "a/kmp"}`), tenantVerifier("b", "own", `{"good": true}`)}
+			e := verification.NewEngine(verification.Options{VerdictTTL: time.Hour})
+			load := func() {
+				s, _ := b.Build(t.Context(), r)
+				e.Load(s)
+			}
+			load()
+			for _, namespace := range everyone {
+				if v := e.Verify(t.Context(), namespace, image); v.Outcome != verification.Verified {
+					t.Fatalf("namespace %q: %s %v", namespace, v.Outcome, v.Err)
+				}
+			}
+			tt.change(&r)
+			load()
+			for _, namespace := range everyone {
+				if _, known := e.Begin().Known(namespace, image); known == slices.Contains(tt.forget, namespace) {
+					t.Errorf("namespace %q: known: %t", namespace, known)
+				}
+			}
+		})
+	}
 }
