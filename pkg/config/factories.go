@@ -55,7 +55,8 @@ type VerifierFactory func(ctx context.Context, config verifierconfig.VerifierCon
 type VerifierInput struct {
 	// Namespace is that of the Verifier resource, empty for a cluster-wide one and outside a cluster.
 	Namespace string
-	// Certificates and Keys return what the KeyManagementProvider of that name holds: "name" for a cluster-wide one, or "namespace/name".
+	// Certificates and Keys return what the KeyManagementProvider of that name holds: "name" for a cluster-wide one, or "namespace/name". They are for
+	// the factory, which calls one at a time: a verifier is kept as long as what it was made of stays the same.
 	Certificates func(ctx context.Context, provider string) ([]*x509.Certificate, error)
 	Keys         func(ctx context.Context, provider string) (map[keymanagementprovider.KMPMapKey]keymanagementprovider.PublicKey, error)
 	// Version is that of the plugin protocol.

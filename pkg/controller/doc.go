@@ -9,6 +9,10 @@
 // undetermined: it must not be missing in silence. Key material is never older than its resource: what a changed or deleted provider held
 // is gone, for verifiers that stay as they were, too, and those that need it cannot decide.
 //
+// What a change does not touch is kept, the same stores, verifiers and policies, and with them the verdicts that they took part in: a verifier as
+// long as its resource, and the key material that it was made of, are what they were. One that was made of files is not, as nothing tells when
+// these change.
+//
 // A resource of a namespace uses the plugins that are installed: it chooses neither their directory nor what is downloaded. Its store uses the
 // auth providers, which act with this process's identity, but does not say where their credentials go.
 //
