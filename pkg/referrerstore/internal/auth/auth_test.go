@@ -2,14 +2,18 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -186,11 +190,78 @@ func TestTokensAreBounded(t *testing.T) {
 		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatal(resp, err)
 		}
+		resp.Body.Close()
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	runtime.KeepAlive(c)
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > tokensBytes*3/2 {
 		t.Errorf("the tokens of %d repositories take %d MiB", repositories, grown>>20)
+	}
+}
+
+// A burst must neither open connections by the dozen, nor stall.
+func TestBurstTakesOneConnection(t *testing.T) {
+	const burst = 3 * maxAtOnce
+	var open, most, arrived, connections atomic.Int32
+	full := make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			return
+		}
+		defer open.Add(-1)
+		now := open.Add(1)
+		for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+		}
+		if arrived.Add(1) == maxAtOnce {
+			close(full)
+		}
+		<-full
+	}))
+	server.EnableHTTP2 = true
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.StartTLS()
+	defer server.Close()
+	host := server.Listener.Addr().String()
+	c := New(Config{Source: anonymous{}, PlainHTTP: func(string) bool { return false }, Timeout: time.Minute, Now: time.Now,
+		Log: slog.New(slog.DiscardHandler), Transport: server.Client().Transport})
+	var requests sync.WaitGroup
+	for range burst {
+		requests.Go(func() {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/v2/app/manifests/v1", nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resp, err := c.Repository(host, "app", host+"/app").Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resp.Body.Close()
+		})
+	}
+	requests.Wait()
+	if arrived.Load() != burst || most.Load() > maxAtOnce || connections.Load() != 1 {
+		t.Errorf("%d of %d requests arrived, %d at once, on %d connections", arrived.Load(), burst, most.Load(), connections.Load())
+	}
+
+	// Whoever gives up waits no longer.
+	ctx, cancel := context.WithCancel(t.Context())
+	r := c.registry(host)
+	if err := r.atOnce.Acquire(ctx, maxAtOnce); err != nil {
+		t.Fatal(err)
+	}
+	go cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/v2/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.send(req); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/expiring"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
@@ -30,6 +31,10 @@ const (
 	tokenCost = 1 << 10
 	// maxRedirects bounds the hops of one request: a registry sends to its object storage, which may send on once.
 	maxRedirects = 5
+	// maxAtOnce bounds the requests to one host at once. What an HTTP/2 connection does not take net/http sends on new ones, and opens one for
+	// each request that waits, so that a burst of 200 images would make a hundred connections. Servers should take a hundred requests or more
+	// on each (RFC 9113 section 6.5.2), and net/http's way to wait for them, StrictMaxConcurrentRequests, stalls (https://go.dev/issue/70809).
+	maxAtOnce = 100
 	// refusalPause is how long credentials that were just fetched anew are believed. Without it every request for an image that
 	// does not exist, or is not ours to read, would make the provider fetch new ones.
 	refusalPause = time.Minute
@@ -63,7 +68,7 @@ func New(c Config) *Client {
 		tokens: cache.NewMemory[*expiring.Value[token]](tokensBytes, 0, c.Now)}
 }
 
-// registry is what is known of one registry.
+// registry is what is known of one registry, or token service.
 type registry struct {
 	client *Client
 	host   string
@@ -71,6 +76,7 @@ type registry struct {
 	learning *flight.Group[challenge]
 	regrants *flight.Group[bool]
 	fetched  atomic.Uint64 // number of the last token
+	atOnce   *semaphore.Weighted
 
 	mu          sync.Mutex
 	learned     bool
@@ -85,16 +91,10 @@ func (c *Client) registry(host string) *registry {
 	if r, ok := c.registries.Get(host); ok {
 		return r
 	}
-	r := &registry{client: c, host: host,
+	r := &registry{client: c, host: host, atOnce: semaphore.NewWeighted(maxAtOnce),
 		learning: flight.New[challenge](c.Timeout), regrants: flight.New[bool](c.Timeout)}
 	c.registries.Add(host, r)
 	return r
-}
-
-// send sends req and follows redirects, without what is meant for the first host only.
-func (c *Client) send(req *http.Request) (*http.Response, error) {
-	req.Header.Set("User-Agent", c.UserAgent)
-	return c.http.Do(req)
 }
 
 // checkRedirect lets a request follow to another host, such as the object storage behind a registry, but without credentials or
@@ -143,7 +143,7 @@ func (r *registry) learn(ctx context.Context, artifact string) (challenge, error
 		if err != nil {
 			return challenge{}, err
 		}
-		resp, err := r.client.send(req)
+		resp, err := r.send(req)
 		if err != nil {
 			return challenge{}, err
 		}

@@ -88,7 +88,7 @@ func (r *Repository) try(original *http.Request, c challenge) (*http.Response, p
 	if err != nil {
 		return nil, pass, err
 	}
-	resp, err := r.registry.client.send(req)
+	resp, err := r.registry.send(req)
 	if err != nil {
 		return nil, pass, err
 	}

@@ -64,7 +64,7 @@ func (r *registry) fetchToken(ctx context.Context, c challenge, repository strin
 		return token{}, time.Time{}, err
 	}
 	began := r.client.Now()
-	resp, err := r.client.send(req)
+	resp, err := r.client.registry(realm.Host).send(req)
 	if err != nil {
 		return token{}, time.Time{}, fmt.Errorf("%w %s: %w", ErrTokenService, realm.Host, err)
 	}
