@@ -60,9 +60,9 @@ type item struct {
 
 // json returns the response as it is sent. The reports, which are most of it, are JSON already.
 func (r *response) json() []byte {
-	size := 512 + len(r.systemError)
+	size := 160 + len(r.systemError) // enough but for long trace ids and what needs escapes
 	for _, i := range r.items {
-		size += 256 + 2*len(i.key) + len(i.err)
+		size += 192 + len(i.key) + len(i.image) + len(i.err)
 		if i.verdict != nil {
 			for _, report := range i.verdict.Reports {
 				size += len(report) + 1
