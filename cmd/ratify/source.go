@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/ratify-project/ratify/pkg/featureflag"
 	"golang.org/x/sync/errgroup"
-	ctrl "sigs.k8s.io/controller-runtime"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/client/config"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/controller"
@@ -58,7 +58,7 @@ const statusCalls = 100
 
 // newClusterSource returns the source that is Kubernetes resources. The environment is that of the pods of Ratify's chart.
 func newClusterSource(app *app, o serveOptions, c *config.Config) (source, error) {
-	api, err := ctrl.GetConfig()
+	api, err := ctrlconfig.GetConfig()
 	if err != nil {
 		return source{}, fmt.Errorf("--enable-crd-manager: find the API server: %w", err)
 	}
