@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -109,8 +110,12 @@ func (e *environment) checkDefaultCache(ctx context.Context, signed string, trus
 		}
 		return errors.Join(
 			eventually(ctx, seen, func(ctx context.Context) error {
-				if e.ask(ctx, fresh, own) == nil {
+				err := e.ask(ctx, fresh, own)
+				if err == nil {
 					return errors.New("Ratify still trusts what it did")
+				}
+				if !strings.HasPrefix(err.Error(), "not verified: ") {
+					return err
 				}
 				return nil
 			}),
@@ -119,7 +124,8 @@ func (e *environment) checkDefaultCache(ctx context.Context, signed string, trus
 	return e.setGatekeeperCache(ctx, providerCacheTTL)
 }
 
-// setGatekeeperCache sets how long Gatekeeper keeps answers, and empties its cache, as it starts anew.
+// setGatekeeperCache sets how long Gatekeeper keeps answers, and empties its cache, as it starts anew. It waits for the end of the pods from
+// before, which the API server asks as long as they answer.
 func (e *environment) setGatekeeperCache(ctx context.Context, ttl string) error {
 	folder, err := gatekeeperChart(ctx)
 	if err != nil {
@@ -127,5 +133,14 @@ func (e *environment) setGatekeeperCache(ctx context.Context, ttl string) error 
 	}
 	_, err = e.helm(ctx, "upgrade", "gatekeeper", folder, "--namespace", gatekeeperNamespace, "--reuse-values", "--wait", "--timeout=2m",
 		"--set", "externaldataProviderResponseCacheTTL="+ttl)
-	return err
+	if err != nil {
+		return err
+	}
+	return eventually(ctx, 90*time.Second, func(ctx context.Context) error {
+		pods, err := e.kubectl(ctx, "get", "pods", "--namespace", gatekeeperNamespace, "--selector=control-plane=controller-manager", "--output=name")
+		if err == nil && len(strings.Fields(pods)) != 1 {
+			err = fmt.Errorf("the pods of Gatekeeper from before are still there: %s", strings.Join(strings.Fields(pods), " "))
+		}
+		return err
+	})
 }
