@@ -190,6 +190,7 @@ func TestCloudFaults(t *testing.T) {
 				c := startCloud(t)
 				image := c.image(demoID, demoHost, "team/app", "signature")
 				ctx, arrived := untilReached(t)
+				fault := fault // not that of the other hosts, whose tests run at the same time
 				if fault.Hang || fault.Drip {
 					fault.Match = func(*http.Request) bool { arrived(); return true }
 				}

@@ -16,9 +16,9 @@ const (
 	// maxSubjects bounds the subjects verified at once; the others wait within their own time. Each needs a few
 	// connections and less than 1 MiB.
 	maxSubjects = 256
-	// maxReferrers bounds the referrers verified at once for one subject, so that one image with hundreds of signatures
-	// leaves room for the others.
-	maxReferrers = 8
+	// maxReferrers bounds the referrers verified at once for one subject. Each may have a manifest and a blob of megabytes in memory, and one
+	// request under way: an image with hundreds of signatures has to leave room for others, also at its registry.
+	maxReferrers = 16
 )
 
 // Engine verifies subjects. Make one with NewEngine. An Engine is safe for concurrent use.
