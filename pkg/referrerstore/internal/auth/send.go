@@ -24,18 +24,20 @@ func (r *registry) send(req *http.Request) (*http.Response, error) {
 		r.atOnce.Release(1)
 		return nil, err
 	}
-	resp.Body = body{resp.Body, sync.OnceFunc(func() { r.atOnce.Release(1) })}
+	resp.Body = &body{ReadCloser: resp.Body, of: r}
 	return resp, nil
 }
 
-// body is an answer's. It tells when it is closed.
+// body is that of an answer of a registry.
 type body struct {
 	io.ReadCloser
-	closed func()
+	of     *registry
+	closed sync.Once
 }
 
-// Close implements io.Closer.
-func (b body) Close() error {
-	defer b.closed()
-	return b.ReadCloser.Close()
+// Close implements io.Closer, and lets another request go.
+func (b *body) Close() error {
+	err := b.ReadCloser.Close()
+	b.closed.Do(func() { b.of.atOnce.Release(1) })
+	return err
 }
