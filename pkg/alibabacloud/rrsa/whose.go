@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // Whose says whose the sessions are: all that decides which ones STS hands out, the token's issuer, subject and audience among it, and nothing
-// that changes when the kubelet renews the token. It reads the token and does not verify it, as STS does. An error means that the token says
-// nothing of the kind.
+// that changes when the kubelet renews the token. It does not verify the token, as STS does. So the path of the token's file counts, too: a file elsewhere
+// that merely says the same is not of the same. An error means that the token says nothing of the kind.
 func (p *Provider) Whose() (string, error) {
 	token, err := readToken(p.cfg.TokenFile)
 	if err != nil {
@@ -20,30 +21,31 @@ func (p *Provider) Whose() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("OIDC token (%s): %w", EnvOIDCTokenFile, err)
 	}
-	whose, err := json.Marshal([]any{p.cfg.RoleARN, p.cfg.OIDCProviderARN, p.cfg.SessionName, p.cfg.Endpoint, claims})
-	return string(whose), err
+	return fmt.Sprintf("%q", slices.Concat([]string{p.cfg.RoleARN, p.cfg.OIDCProviderARN, p.cfg.SessionName, p.cfg.Endpoint, p.cfg.TokenFile}, claims)), nil
 }
 
-// claims are the claims of an OIDC token that say whose it is.
-type claims struct {
-	Issuer   string `json:"iss"`
-	Subject  string `json:"sub"`
-	Audience any    `json:"aud"` // a text or several
-}
-
-// readClaims reads the claims of a JSON Web Token. Its errors quote nothing of it.
-func readClaims(token string) (claims, error) {
-	var c claims
+// readClaims returns the claims of a JSON Web Token that say whose it is, iss, sub and aud, as the token spells them: decoded texts of two identities
+// may be the same, as decoders replace what is not Unicode. Its errors quote nothing of it.
+func readClaims(token string) ([]string, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return c, errors.New("it is not a JSON Web Token, which has three parts")
+		return nil, errors.New("it is not a JSON Web Token, which has three parts")
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil || json.Unmarshal(payload, &c) != nil {
-		return c, errors.New("its claims are not base64url of a JSON object")
+	var all map[string]json.RawMessage // unlike the fields of a struct, its keys match in one case only
+	if err != nil || json.Unmarshal(payload, &all) != nil {
+		return nil, errors.New("its claims are not base64url of a JSON object")
 	}
-	if c.Issuer == "" || c.Subject == "" || c.Audience == nil {
-		return c, errors.New("it has no iss, no sub or no aud")
+	var issuer, subject, audience string
+	var audiences []string // aud is a text or a list of them, see section 4.1.3 of RFC 7519
+	if json.Unmarshal(all["aud"], &audience) == nil {
+		audiences = []string{audience}
+	} else if json.Unmarshal(all["aud"], &audiences) != nil {
+		audiences = nil
 	}
-	return c, nil
+	if json.Unmarshal(all["iss"], &issuer) != nil || json.Unmarshal(all["sub"], &subject) != nil ||
+		len(audiences) == 0 || slices.Contains(append(audiences, issuer, subject), "") {
+		return nil, errors.New("it has no iss, no sub or no aud")
+	}
+	return []string{string(all["iss"]), string(all["sub"]), string(all["aud"])}, nil
 }
