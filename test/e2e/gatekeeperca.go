@@ -78,7 +78,7 @@ func checkGatekeeperCA(ctx context.Context, e *environment, good, bad string) er
 	})
 	now, err := e.ratifyPod(ctx)
 	if err == nil && now != pod {
-		err = errors.New("Ratify's pod is another one: it had to restart")
+		err = errors.New("the pod of Ratify is another one: it had to restart")
 	}
 	return err
 }
@@ -96,7 +96,7 @@ func (e *environment) renewGatekeeper(ctx context.Context, image string, data ob
 	if err := eventually(ctx, time.Minute, func(ctx context.Context) error {
 		now, err := e.secret(ctx, gatekeeperNamespace, gatekeeperSecret, "tls.crt")
 		if err == nil && (len(now) == 0 || string(now) == string(before)) {
-			err = errors.New("Gatekeeper has not made a certificate")
+			err = errors.New("no certificate was made by Gatekeeper")
 		}
 		return err
 	}); err != nil {
@@ -135,7 +135,7 @@ func (e *environment) replaceGatekeeperCA(ctx context.Context, image string) err
 		return err
 	}
 	if err := eventually(ctx, mounted, func(ctx context.Context) error { return e.ask(ctx, image, pair) }); err != nil {
-		return fmt.Errorf("Ratify does not take the new authority beside the old one: %w", err)
+		return fmt.Errorf("the new authority is not taken by Ratify beside the old one: %w", err)
 	}
 	if err := e.patchSecret(ctx, gatekeeperNamespace, gatekeeperSecret, object{
 		"ca.crt": encoded(both), "ca.key": encoded(pkcs1(authority)), "tls.crt": encoded(leaf.PEM()), "tls.key": encoded(pkcs1(leaf)),
@@ -150,7 +150,7 @@ func (e *environment) replaceGatekeeperCA(ctx context.Context, image string) err
 		return err
 	}
 	if string(now.Certificate[0]) != string(pair.Certificate[0]) {
-		return errors.New("Gatekeeper has not kept the certificate that it was given")
+		return errors.New("the certificate that Gatekeeper was given has not been kept")
 	}
 	for namespace, name := range map[string]string{gatekeeperNamespace: gatekeeperSecret, ratifyNamespace: "gatekeeper-ca"} {
 		if err := e.patchSecret(ctx, namespace, name, object{"ca.crt": encoded(authority.PEM())}); err != nil {
@@ -178,7 +178,7 @@ func (e *environment) gatekeeperShows(ctx context.Context, image string) error {
 		}
 		defer conn.Close()
 		if string(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw) != string(want.Certificate[0]) {
-			return errors.New("Gatekeeper still shows its former certificate")
+			return errors.New("the former certificate is still shown by Gatekeeper")
 		}
 		return e.ask(ctx, image, want)
 	})

@@ -112,7 +112,7 @@ func (e *environment) checkDefaultCache(ctx context.Context, signed string, trus
 			eventually(ctx, seen, func(ctx context.Context) error {
 				err := e.ask(ctx, fresh, own)
 				if err == nil {
-					return errors.New("Ratify still trusts what it did")
+					return errors.New("the former certificates are still trusted")
 				}
 				if !strings.HasPrefix(err.Error(), "not verified: ") {
 					return err
