@@ -90,30 +90,50 @@ func newAuthProvider(block upstream.AuthProviderConfig, cache *tokencache.Direct
 		}
 		return p, nil
 	case authprovider.Name:
-		p, err := authprovider.New(block, authprovider.Options{Sessions: Sessions(cache)})
-		if err != nil {
-			return nil, err
-		}
-		if cache == nil {
-			return p, nil
-		}
-		identity, err := identityOf(block)
-		if err != nil {
-			return nil, err
-		}
-		return tokencache.New(p, cache, identity, time.Now, slog.Default()), nil
+		return newACR(block, cache)
 	}
 	return nil, errors.New("plugins have " + strings.Join([]string{authprovider.Name, k8secrets.Name, upstream.DefaultAuthProviderName}, ", ") +
 		" only: use the store of Ratify, or the image of Ratify for Alibaba Cloud")
 }
 
-// identityOf says all that the passwords depend on besides the registry: the configuration, and the environment of Alibaba Cloud's.
-func identityOf(block upstream.AuthProviderConfig) (string, error) {
+// newACR makes the auth provider of ACR. Its passwords are kept in the cache if there is one, and if it is known whose they are.
+func newACR(block upstream.AuthProviderConfig, cache *tokencache.Directory) (upstream.AuthProvider, error) {
+	var role *rrsa.Provider // whose sessions the passwords are asked for with; nil for credentials of other types than RRSA's
+	var options authprovider.Options
+	if keep := Sessions(cache); keep != nil {
+		options.Sessions = func(r *rrsa.Provider) rrsa.Source {
+			role = r
+			return keep(r)
+		}
+	}
+	p, err := authprovider.New(block, options)
+	if err != nil {
+		return nil, err // not p, which would make the interface non-nil
+	}
+	if cache == nil {
+		return p, nil
+	}
+	var whose string
+	if role != nil {
+		if whose, err = role.Whose(); err != nil {
+			return p, nil // what is wrong with the token is told by whoever asks for a session
+		}
+	}
+	identity, err := identityOf(block, whose)
+	if err != nil {
+		return nil, err
+	}
+	return tokencache.New(p, cache, identity, time.Now, slog.Default()), nil
+}
+
+// identityOf says all that the passwords depend on besides the registry: the configuration, the environment of Alibaba Cloud's, and whose the
+// sessions are that they are asked for with.
+func identityOf(block upstream.AuthProviderConfig, whose string) (string, error) {
 	configured, err := json.Marshal(block) // with sorted keys
 	if err != nil {
 		return "", err
 	}
 	variables := slices.DeleteFunc(os.Environ(), func(variable string) bool { return !strings.HasPrefix(variable, "ALIBABA_CLOUD_") })
-	slices.Sort(variables) // Ratify passes them in any order
-	return string(configured) + "\n" + strings.Join(variables, "\n"), nil
+	slices.Sort(variables)                                                      // Ratify passes them in any order
+	return fmt.Sprintf("%q", append(variables, string(configured), whose)), nil // quoted, as values may have lines that look like others
 }

@@ -48,9 +48,10 @@ func TestOpen(t *testing.T) {
 
 // Passwords are for whom Alibaba Cloud's variables name, whatever their order and that of the keys.
 func TestIdentity(t *testing.T) {
+	whose := "me"
 	identity := func(block map[string]any) string {
 		t.Helper()
-		text, err := identityOf(block)
+		text, err := identityOf(block, whose)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,5 +75,15 @@ func TestIdentity(t *testing.T) {
 	block["region"] = "cn-shanghai"
 	if other := identity(block); other == first {
 		t.Error("another region has the same identity")
+	}
+	block["region"], whose = "cn-hangzhou", "another"
+	if other := identity(block); other == first {
+		t.Error("another's sessions have the same identity")
+	}
+	whose = "me"
+	os.Setenv("ALIBABA_CLOUD_OIDC_PROVIDER_ARN", "a\nALIBABA_CLOUD_ROLE_ARN=one")
+	os.Unsetenv("ALIBABA_CLOUD_ROLE_ARN")
+	if other := identity(block); other == first {
+		t.Error("a variable that looks like two has the same identity")
 	}
 }

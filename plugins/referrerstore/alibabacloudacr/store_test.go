@@ -181,10 +181,12 @@ func TestSessionCache(t *testing.T) {
 			t.Errorf("%s: %d calls to STS and %d to the API, want %d and %d", step.name, sts, cr, step.sts, step.cr)
 		}
 	}
-	remove("password")
 	w.Cloud.WriteTokenFile(emulator.TokenOptions{Subject: "system:serviceaccount:default:default"})
-	if _, err := s.GetSubjectDescriptor(t.Context(), demo); err == nil || !strings.Contains(err.Error(), "sts.aliyuncs.com") {
-		t.Errorf("another service account has the session: %v", err)
+	for _, kept := range []string{"password", "session"} {
+		if _, err := s.GetSubjectDescriptor(t.Context(), demo); err == nil || !strings.Contains(err.Error(), "sts.aliyuncs.com") {
+			t.Errorf("another service account has the %s: %v", kept, err)
+		}
+		remove("password")
 	}
 }
 
