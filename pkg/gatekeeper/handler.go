@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,6 +28,11 @@ const (
 	maxNamed = 10
 	// maxCauseBytes bounds what it says of each: the cause may be about many referrers.
 	maxCauseBytes = 1000
+	// maxLoggedBytes bounds what a line of the log has of one report, of which an ordinary one has less than 2 KiB.
+	maxLoggedBytes = 4 << 10
+	// maxReportBytes bounds the reports of an answer, which is made in memory: who makes pods can ask for one image with hundreds of
+	// signatures under a thousand names. A thousand images with a few signatures each have less.
+	maxReportBytes = 8 << 20
 	// maxAtOnce bounds the images of one request that are asked about at once, so that a pod with hundreds of images from a
 	// registry that hangs leaves room for others. Pods have a handful.
 	maxAtOnce = 32
@@ -137,10 +144,24 @@ type question struct {
 	verdict          verification.Verdict
 }
 
+// settle takes the verdict, unless those before have filled the answer. told is the size of their reports.
+func (q *question) settle(v verification.Verdict, told *atomic.Int64) {
+	if v.Outcome == verification.Undetermined {
+		v.Reports = nil // which are not told
+	}
+	q.verdict = v
+	if size := v.ReportBytes(); size > 0 && told.Add(size)-size > maxReportBytes {
+		q.verdict = verification.Verdict{Err: errFull}
+	}
+}
+
+var errFull = fmt.Errorf("the reports about other images fill the answer, which can have %d MiB; ask about fewer images at once", maxReportBytes>>20)
+
 func (h *handler) verify(ctx context.Context, c *call) response {
 	session := h.begin()
 	questions := make([]question, len(c.keys))
 	var unknown []*question
+	var told atomic.Int64
 	for i, key := range c.keys {
 		q := &questions[i]
 		var err error
@@ -148,15 +169,16 @@ func (h *handler) verify(ctx context.Context, c *call) response {
 			q.verdict = verification.RefuseKey(key, err)
 			continue
 		}
-		var known bool
-		if q.verdict, known = session.Known(q.namespace, q.image); !known {
+		if known, ok := session.Known(q.namespace, q.image); ok {
+			q.settle(known, &told)
+		} else {
 			unknown = append(unknown, q)
 		}
 	}
 	if len(unknown) > 0 {
 		ctx, cancel := context.WithTimeout(ctx, session.VerifyTimeout())
 		defer cancel()
-		forEach(unknown, func(_ int, q *question) { q.verdict = session.Verify(ctx, q.namespace, q.image) })
+		forEach(unknown, func(_ int, q *question) { q.settle(session.Verify(ctx, q.namespace, q.image), &told) })
 	}
 
 	res := response{items: make([]item, 0, len(c.keys))}
@@ -172,7 +194,7 @@ func (h *handler) verify(ctx context.Context, c *call) response {
 		}
 		if v.Outcome == verification.Refused {
 			h.Log.Info("refused", "trace_id", c.traceID, "image", shorten(key),
-				"reports", len(v.Reports), "first", reports(v.Reports[:min(len(v.Reports), maxNamed)]))
+				"reports", len(v.Reports), "first", first(v.Reports))
 		}
 		res.items = append(res.items, item{key: key, verdict: v})
 	}
@@ -185,6 +207,17 @@ func (h *handler) verify(ctx context.Context, c *call) response {
 
 // reports are those of a verdict in the log, which in form json has them as they are.
 type reports []json.RawMessage
+
+// first returns the first of all reports, and of long ones their beginning, as text.
+func first(all []json.RawMessage) reports {
+	some := slices.Clone(all[:min(len(all), maxNamed)])
+	for i, report := range some {
+		if len(report) > maxLoggedBytes {
+			some[i] = appendString(nil, shorten(string(report)))
+		}
+	}
+	return some
+}
 
 // String is their form in a log of text.
 func (r reports) String() string { return fmt.Sprintf("%s", []json.RawMessage(r)) }

@@ -19,12 +19,12 @@ func TestReady(t *testing.T) {
 		namespaces map[string]Scope
 		want       string
 	}{
-		"cluster":                                     {whole, nil, ""},
-		"nothing":                                     {Scope{}, nil, "no store is configured"},
-		"one namespace":                               {Scope{}, map[string]Scope{"team": whole}, ""},
-		"one of two namespaces":                       {Scope{}, map[string]Scope{"team": whole, "other": verifiers}, ""},
-		"a namespace with a part":                     {Scope{}, map[string]Scope{"team": stores}, "no store is configured"},
-		"a namespace completes the cluster":           {Scope{Stores: whole.Stores, Policy: whole.Policy}, map[string]Scope{"team": verifiers}, ""},
+		"cluster":                           {whole, nil, ""},
+		"nothing":                           {Scope{}, nil, "no store is configured"},
+		"one namespace":                     {Scope{}, map[string]Scope{"team": whole}, ""},
+		"one of two namespaces":             {Scope{}, map[string]Scope{"team": whole, "other": verifiers}, ""},
+		"a namespace with a part":           {Scope{}, map[string]Scope{"team": stores}, "no store is configured"},
+		"a namespace completes the cluster": {Scope{Stores: whole.Stores, Policy: whole.Policy}, map[string]Scope{"team": verifiers}, ""},
 		"a namespace does not complete the cluster":   {stores, map[string]Scope{"team": policy}, "no verifier is configured"},
 		"a namespace cannot use its policy":           {Scope{}, map[string]Scope{"team": broken}, "no store is configured"},
 		"a namespace of a usable one cannot":          {whole, map[string]Scope{"team": broken}, ""},

@@ -50,6 +50,15 @@ type Verdict struct {
 // ErrNotConfigured is the cause of verdicts asked for before a usable configuration was loaded.
 var ErrNotConfigured = errors.New("no usable configuration is loaded")
 
+// ReportBytes returns the size of the reports.
+func (v Verdict) ReportBytes() int64 {
+	size := 0
+	for _, report := range v.Reports {
+		size += len(report)
+	}
+	return int64(size)
+}
+
 func undetermined(subject string, err error) Verdict {
 	return Verdict{Outcome: Undetermined, Subject: subject, Err: err}
 }

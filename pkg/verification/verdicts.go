@@ -70,10 +70,7 @@ func (v *verdicts) put(key verdictKey, verdict Verdict, now time.Time, ttl time.
 		}
 		v.entries.RemoveOldest()
 	}
-	size := int64(0)
-	for _, report := range verdict.Reports {
-		size += int64(len(report))
-	}
+	size := verdict.ReportBytes()
 	if size > maxRememberedBytes {
 		return
 	}
