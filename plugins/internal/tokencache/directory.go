@@ -9,8 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -141,7 +141,10 @@ func (d *Directory) remove(name string) {
 	_ = d.root.Remove(name + entrySuffix) // else it is replaced when it has ended
 }
 
-// makeRoom removes the oldest files until there is room for one more.
+// ours matches the names of the files that the cache writes, entries and temporary ones.
+var ours = regexp.MustCompile(fmt.Sprintf(`^([a-z]+-[0-9a-f]{%d}\%s|[0-9A-Z]{26,}\%s)$`, nameDigits, entrySuffix, temporarySuffix))
+
+// makeRoom removes the oldest of the cache's files until there is room for one more.
 func (d *Directory) makeRoom() error {
 	all, err := fs.ReadDir(d.root.FS(), ".")
 	if err != nil {
@@ -150,7 +153,7 @@ func (d *Directory) makeRoom() error {
 	var files []fs.FileInfo
 	for _, entry := range all {
 		info, err := entry.Info()
-		if err == nil && (strings.HasSuffix(info.Name(), entrySuffix) || strings.HasSuffix(info.Name(), temporarySuffix)) {
+		if err == nil && ours.MatchString(info.Name()) {
 			files = append(files, info)
 		}
 	}

@@ -77,21 +77,21 @@ func made(t *testing.T, path string, err error) string {
 func TestLeftovers(t *testing.T) {
 	d := open(t, memory(t))
 	for i := range maxEntries {
-		if err := os.WriteFile(filepath.Join(d.path, fmt.Sprint(i, temporarySuffix)), nil, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(d.path, fmt.Sprintf("%026d%s", i, temporarySuffix)), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	outside := d.path + "-outside"
-	if err := errors.Join(os.WriteFile(outside, []byte("x"), 0o600), os.Symlink(outside, filepath.Join(d.path, "link"+entrySuffix))); err != nil {
+	link, outside := numbered(0), d.path+"-outside"
+	if err := errors.Join(os.WriteFile(outside, []byte("x"), 0o600), os.Symlink(outside, filepath.Join(d.path, link+entrySuffix))); err != nil {
 		t.Fatal(err)
 	}
-	if content, err := d.read("link"); err == nil {
+	if content, err := d.read(link); err == nil {
 		t.Errorf("a link leads to %q", content)
 	}
-	if err := errors.Join(d.write("link", []byte("y")), d.write("new", []byte("z"))); err != nil {
+	if err := errors.Join(d.write(link, []byte("y")), d.write(numbered(1), []byte("z"))); err != nil {
 		t.Fatal(err)
 	}
-	if content, err := d.read("link"); string(content) != "y" || err != nil {
+	if content, err := d.read(link); string(content) != "y" || err != nil {
 		t.Errorf("in the place of the link is %q, %v", content, err)
 	}
 	if content, err := os.ReadFile(outside); string(content) != "x" || err != nil {
@@ -102,16 +102,25 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// The oldest entries make room, and files that are not the cache's stay.
+// numbered returns the name of an entry.
+func numbered(i int) string { return fmt.Sprintf("test-%032d", i) }
+
+// The oldest entries make room, and files that are not the cache's stay, older and more as they may be.
 func TestBound(t *testing.T) {
 	d := open(t, memory(t))
-	foreign := filepath.Join(d.path, "foreign")
-	if err := os.WriteFile(foreign, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	var foreign []string
 	start := time.Now().Add(-time.Hour)
+	for i := range maxEntries {
+		for _, name := range []string{fmt.Sprint(i, entrySuffix), fmt.Sprint(i, temporarySuffix), numbered(i) + "x" + entrySuffix, numbered(i)} {
+			path := filepath.Join(d.path, name)
+			if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, start.Add(-time.Hour), start.Add(-time.Hour))); err != nil {
+				t.Fatal(err)
+			}
+			foreign = append(foreign, path)
+		}
+	}
 	for i := range maxEntries + 10 {
-		name := fmt.Sprintf("%03d", i)
+		name := numbered(i)
 		if err := d.write(name, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
@@ -120,19 +129,21 @@ func TestBound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, path := range foreign {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if n := len(files(t, d.path)); n != maxEntries {
 		t.Errorf("%d files are kept", n)
 	}
-	if _, err := d.read("009"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := d.read(numbered(9)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the oldest that should go is there: %v", err)
 	}
-	if _, err := d.read("010"); err != nil {
+	if _, err := d.read(numbered(10)); err != nil {
 		t.Errorf("the oldest that should stay: %v", err)
 	}
-	if _, err := os.Stat(foreign); err != nil {
-		t.Error(err)
-	}
-	if info, err := os.Stat(filepath.Join(d.path, "010"+entrySuffix)); err != nil || info.Mode() != 0o600 {
+	if info, err := os.Stat(filepath.Join(d.path, numbered(10)+entrySuffix)); err != nil || info.Mode() != 0o600 {
 		t.Errorf("a file has mode %v, %v", info.Mode(), err)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// lock waits, while the patience of this run lasts, until no other run holds the lock for an entry. The kernel gives it back when a run ends, however that happens.
-// Whoever could not get it goes on without: what it is for is fetched twice then.
+// lock waits, while the patience of this run lasts, until no other run holds the lock for an entry. The kernel gives it back when a run ends, however
+// that happens. Whoever could not get it goes on without: what it is for is fetched twice then.
 func (d *Directory) lock(ctx context.Context, name string) (unlock func()) {
 	ctx, cancel := context.WithDeadline(ctx, d.patience)
 	defer cancel()

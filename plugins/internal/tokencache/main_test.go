@@ -45,6 +45,7 @@ func open(t *testing.T, path string) *Directory {
 type issuer struct {
 	now     func() time.Time
 	life    time.Duration
+	takes   time.Duration
 	asked   atomic.Int32
 	refused atomic.Int32
 	fails   error
@@ -54,6 +55,7 @@ func (i *issuer) Enabled(context.Context) bool { return true }
 
 func (i *issuer) Provide(_ context.Context, artifact string) (upstream.AuthConfig, error) {
 	n := i.asked.Add(1)
+	time.Sleep(i.takes) // in a bubble of synctest
 	if i.fails != nil {
 		return upstream.AuthConfig{}, i.fails
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -221,3 +222,44 @@ func TestLockThatIsHeld(t *testing.T) {
 
 // ratifyTimeout is how long Ratify v1.4 gives a verification.
 const ratifyTimeout = 2900 * time.Millisecond
+
+// However many runs need the same at once, and whether or not it can be had, each ends in the time that Ratify gives it, and one that was fetched serves
+// all.
+func TestManyRuns(t *testing.T) {
+	const runs = 50
+	for _, tt := range []struct {
+		name  string
+		takes time.Duration
+		fails error
+		asked int32 // at most
+	}{
+		{"at once", 0, nil, 1},
+		{"slowly", lockWait / 2, nil, 1},
+		{"too slowly", lockWait + time.Millisecond, nil, runs},
+		{"failing", 50 * time.Millisecond, errDown, runs},
+		{"failing slowly", lockWait / 2, errDown, runs},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.issuer.takes, w.issuer.fails = tt.takes, tt.fails
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				var all sync.WaitGroup
+				for range runs {
+					dir := open(t, w.path)
+					all.Go(func() {
+						p := New(w.issuer, dir, "me", w.now, slog.New(slog.DiscardHandler))
+						_, err := p.Provide(t.Context(), artifact)
+						if took := time.Since(start); !errors.Is(err, tt.fails) || took > lockWait+max(tt.takes, lockPause) {
+							t.Errorf("Provide() = %v after %v", err, took)
+						}
+					})
+				}
+				all.Wait()
+			})
+			if n := w.issuer.asked.Load(); n > tt.asked {
+				t.Errorf("%d asked, want %d at most", n, tt.asked)
+			}
+		})
+	}
+}
