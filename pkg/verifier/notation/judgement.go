@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,6 +113,23 @@ func (j *judgement) asksForPlugin() bool {
 	}
 	_, err := signer.ExtendedAttribute(notationverifier.HeaderVerificationPlugin)
 	return err == nil
+}
+
+// notUnderstood returns a refusal if the signature has a critical attribute that nobody has processed. See "Extended attributes" in the signature
+// specification. notation-go looks at what a plugin has processed, if one ran, and at names, not at the numbers that COSE has, too.
+func (j *judgement) notUnderstood() error {
+	signer := j.signer()
+	if signer == nil {
+		return nil
+	}
+	for _, attribute := range signer.SignedAttributes.ExtendedAttributes {
+		name, _ := attribute.Key.(string)
+		if attribute.Critical && !slices.Contains(notationverifier.VerificationPluginHeaders, name) && !slices.Contains(j.saw.processed, attribute.Key) {
+			return refuse(checkAttributes, fmt.Sprintf("the signature has the critical attribute %v, which nothing here understands", attribute.Key),
+				"sign the image again without it, or with the verification plugin that processes it")
+		}
+	}
+	return nil
 }
 
 // otherSubject returns a refusal unless the envelope is for the subject.

@@ -60,6 +60,9 @@ func (p witnessedPlugin) VerifySignature(ctx context.Context, r *framework.Verif
 	ctx, cancel := context.WithTimeout(ctx, pluginTimeout)
 	defer cancel()
 	response, err := p.Plugin.VerifySignature(ctx, r)
-	witnessOf(ctx).plugin = err
+	w := witnessOf(ctx)
+	if w.plugin = err; err == nil {
+		w.processed = response.ProcessedAttributes
+	}
 	return response, err
 }

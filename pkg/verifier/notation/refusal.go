@@ -8,10 +8,11 @@ import (
 
 // Checks besides those of the specification, which are integrity, authenticity, authenticTimestamp, expiry and revocation.
 const (
-	checkPolicy  = "trustPolicy"        // a trust policy covers the repository
-	checkFormat  = "format"             // the artifact is a signature at all
-	checkSubject = "subject"            // the signature is for this image
-	checkPlugin  = "verificationPlugin" // the plugin that the signature asks for is there
+	checkPolicy     = "trustPolicy"        // a trust policy covers the repository
+	checkFormat     = "format"             // the artifact is a signature at all
+	checkSubject    = "subject"            // the signature is for this image
+	checkPlugin     = "verificationPlugin" // the plugin that the signature asks for is there
+	checkAttributes = "criticalAttributes" // what the signature requires verifiers to understand is understood
 )
 
 // refusal is the decision that a signature does not verify.

@@ -15,6 +15,8 @@ type witness struct {
 	timestamping error // that of a certificate of the timestamping authority is
 	plugin       error // a plugin did not run to its end
 
+	processed []any // the attributes of the signature that a plugin has processed
+
 	questions []revocation.Question // what was asked about revocation
 	chains    [][]*x509.Certificate // about which chains
 }
