@@ -9,7 +9,6 @@ import (
 	"unique"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation/revocation"
@@ -30,10 +29,11 @@ const (
 // signature. Only plain success is remembered: every check that the trust policy asks for was made and passed, and no plugin had a part in it.
 //
 // It is safe because nothing that such a verification depends on can change unnoticed:
-//   - what is verified is the key: the subject's descriptor, and the digest of the signature's manifest, which pins the envelope;
+//   - what is verified is the key: the subject's descriptor, and that of the signature's manifest, whose digest pins the envelope;
 //   - by what it is verified, trust policies and trust stores, never changes in a Verifier, whose outcomes these are. Which of the policies
 //     applies is part of the key;
-//   - time: an outcome ends with the signature's expiry, and when the first certificate does;
+//   - time: an outcome ends with the signature's expiry, and when the first certificate does, and does not count for a clock that is set back to
+//     before it was found out: certificates might not be valid yet;
 //   - revocation: an outcome holds only while a check of each chain would find the same by the same answers and lists.
 type outcomes struct {
 	kept    *lru.Cache[outcomeKey, outcome]
@@ -45,6 +45,7 @@ type outcomeKey [sha256.Size]byte
 type outcome struct {
 	by    unique.Handle[signedBy]
 	at    string    // when it was signed, as told in facts
+	since time.Time // when this was found out, by the wall clock
 	ends  time.Time // zero: never
 	rests []revocation.Question
 }
@@ -55,22 +56,23 @@ func newOutcomes(checker *revocation.Checker) (*outcomes, error) {
 }
 
 // keyOf returns the key for a signature of subject under a trust policy. It is a digest, for media types are as long as their makers like.
-func keyOf(policy string, subject ocispec.Descriptor, signature digest.Digest) outcomeKey {
-	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d %q", policy, subject.Digest, subject.MediaType, subject.Size, signature))
+func keyOf(policy string, subject, signature ocispec.Descriptor) outcomeKey {
+	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %d %q %q %d", policy, subject.Digest, subject.MediaType, subject.Size,
+		signature.Digest, signature.MediaType, signature.Size))
 }
 
 // get returns what is known about a signature that would still verify at now.
 func (o *outcomes) get(ctx context.Context, key outcomeKey, now time.Time) (outcome, bool) {
-	found, ok := o.kept.Get(key)
-	if !ok || !found.ends.IsZero() && !now.Before(found.ends) {
+	known, ok := o.kept.Get(key)
+	if !ok || now.Before(known.since) || !known.ends.IsZero() && !now.Before(known.ends) {
 		return outcome{}, false
 	}
-	for _, question := range found.rests {
+	for _, question := range known.rests {
 		if !o.checker.Good(ctx, question) {
 			return outcome{}, false
 		}
 	}
-	return found, true
+	return known, true
 }
 
 // put remembers a signature that verified plainly, unless there is too much to tell about its signer.

@@ -18,7 +18,6 @@ import (
 	"github.com/notaryproject/notation-core-go/signature/cose"
 	"github.com/notaryproject/notation-core-go/signature/jws"
 	notationverifier "github.com/notaryproject/notation-go/verifier"
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ratify-project/ratify/pkg/common"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
@@ -119,6 +118,20 @@ func TestOutcomeIsOfItsKey(t *testing.T) {
 		judge(t, v, stranger, false, true) // refusals are found again
 		judge(t, v, store, true, false)
 	})
+	t.Run("the same signature as something else", func(t *testing.T) {
+		subject := common.Reference{Path: repository, Digest: image.Digest}
+		desc := ocispecs.ReferenceDescriptor{ArtifactType: artifactType, Descriptor: imageOf(fmt.Sprint("the signature's manifest ", store.manifest.Blobs))}
+		for _, change := range []func(*ocispec.Descriptor){
+			func(d *ocispec.Descriptor) { d.MediaType = ocispec.MediaTypeImageIndex },
+			func(d *ocispec.Descriptor) { d.Size++ },
+		} {
+			other, before := desc, store.manifestReads
+			change(&other.Descriptor)
+			if _, err := v.Verify(t.Context(), subject, other, store); err != nil || store.manifestReads == before {
+				t.Errorf("%+v was not read, %v", other, err)
+			}
+		}
+	})
 	t.Run("other key material", func(t *testing.T) {
 		judge(t, verifierOf(providers{"roots": {other.cert}, "others": {other.cert}}), store, false, true)
 	})
@@ -131,6 +144,22 @@ func TestOutcomeIsOfItsKey(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestOutcomeOfAnotherClock sets the clock back to before the signature verified: its certificates might not be valid yet.
+func TestOutcomeOfAnotherClock(t *testing.T) {
+	root := newRoot(t, "root")
+	image := imageOf("image")
+	store := newStore(image, sign(t, issue(t, root, "leaf", newKey(t)), image, cose.MediaTypeEnvelope))
+	v := newVerifier(t, level("strict"), root.cert)
+	judge(t, v, store, true, true)
+	now := time.Now().Round(0)
+	key := v.outcomes.kept.Keys()[0]
+	for after, want := range map[time.Duration]bool{0: true, -time.Hour: false, 23 * time.Hour: true, 25 * time.Hour: false} {
+		if _, ok := v.outcomes.get(t.Context(), key, now.Add(after)); ok != want {
+			t.Errorf("known %s later: %t, want %t", after, ok, want)
+		}
+	}
 }
 
 // TestOutcomeEndsWithTime verifies what ends in an hour, a second before and after.
@@ -328,7 +357,7 @@ func TestOutcomesAreBounded(t *testing.T) {
 	}
 	before := heap()
 	for i := range maxOutcomes + 1000 {
-		key := keyOf("policy", ocispec.Descriptor{Size: int64(i)}, digest.FromString("signature"))
+		key := keyOf("policy", ocispec.Descriptor{Size: int64(i)}, ocispec.Descriptor{})
 		o.kept.Add(key, outcome{by: unique.Make(signedBy{subject: strings.Repeat("x", 100)}), at: fmt.Sprint("2026-01-01T00:00:00Z", i), rests: make([]revocation.Question, 1)})
 	}
 	if n := o.kept.Len(); n != maxOutcomes {

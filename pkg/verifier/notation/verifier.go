@@ -169,8 +169,8 @@ func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc oc
 	if subjectDesc == nil || subject.Digest != "" && subjectDesc.Digest != subject.Digest {
 		return "", errors.New("read the subject: the store describes another one")
 	}
-	start := time.Now()
-	key := keyOf(policy.Name, subjectDesc.Descriptor, desc.Digest)
+	start := time.Now().Round(0) // by the wall clock, as certificates are
+	key := keyOf(policy.Name, subjectDesc.Descriptor, desc.Descriptor)
 	if known, ok := v.outcomes.get(ctx, key, start); ok {
 		v.log.DebugContext(ctx, "notation: the signature verified before, and nothing that this rests on has changed", slog.Any("signature", desc.Digest))
 		facts.add(known.by.Value(), known.at)
@@ -196,8 +196,12 @@ func (v *Verifier) verify(ctx context.Context, subject common.Reference, desc oc
 	if err != nil {
 		return "", j.explain(ctx, err)
 	}
-	if j.plain() && desc.Digest.Validate() == nil { // else the key does not say which signature it is
-		v.outcomes.put(key, outcome{by: unique.Make(by), at: at, ends: j.ends(start), rests: saw.questions})
+	if err := j.notUnderstood(); err != nil {
+		return "", err
+	}
+	// Without a digest the key does not say which signature it is; with a clock that was set back meanwhile, it is not known when its time ends.
+	if j.plain() && desc.Digest.Validate() == nil && !time.Now().Before(start) {
+		v.outcomes.put(key, outcome{by: unique.Make(by), at: at, since: start, ends: j.ends(start), rests: saw.questions})
 	}
 	return describe(by, policy, warnings), nil
 }
