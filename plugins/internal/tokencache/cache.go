@@ -41,7 +41,7 @@ type entry[V any] struct {
 func (c cache[V]) get(ctx context.Context, key string, fetch func(context.Context) (V, time.Time, error)) (V, time.Time, error) {
 	kept, ok, err := c.kept(key)
 	if err != nil {
-		c.log.Warn("a file of the cache is ignored", "tokenCache", filepath.Join(c.dir.path, c.name(key)+entrySuffix), "error", err)
+		c.log.Warn("a file of the cache is ignored", "tokenCache", c.path(key), "error", err)
 	}
 	if ok {
 		return kept.Value, kept.Expires, nil
@@ -57,10 +57,12 @@ func (c cache[V]) get(ctx context.Context, key string, fetch func(context.Contex
 	return value, expires, err
 }
 
-// drop removes what is kept for key if it is bad.
+// drop removes what is kept for key if it is bad. What cannot be removed is used until its end.
 func (c cache[V]) drop(key string, bad func(entry[V]) bool) {
 	if kept, ok, _ := c.kept(key); ok && bad(kept) {
-		c.dir.remove(c.name(key))
+		if err := c.dir.remove(c.name(key)); err != nil {
+			c.log.Warn("a "+c.kind+" that a service refused could not be removed: remove it by hand", "tokenCache", c.path(key), "error", err)
+		}
 	}
 }
 
@@ -102,6 +104,9 @@ func (c cache[V]) keep(key string, e entry[V]) {
 
 // name returns the name of the entry for key, less its suffix.
 func (c cache[V]) name(key string) string { return c.kind + "-" + hash(key)[:nameDigits] }
+
+// path returns the path of the entry for key, for logs.
+func (c cache[V]) path(key string) string { return filepath.Join(c.dir.path, c.name(key)+entrySuffix) }
 
 // hash returns what stands for a key, which may be long.
 func hash(key string) string {

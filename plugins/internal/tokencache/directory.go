@@ -136,9 +136,12 @@ func (d *Directory) write(name string, content []byte) error {
 	return nil
 }
 
-// remove removes an entry.
-func (d *Directory) remove(name string) {
-	_ = d.root.Remove(name + entrySuffix) // else it is replaced when it has ended
+// remove removes an entry. That it is gone already is no error.
+func (d *Directory) remove(name string) error {
+	if err := d.root.Remove(name + entrySuffix); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // ours matches the names of the files that the cache writes, entries and temporary ones.

@@ -148,6 +148,23 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// A refused session that cannot be removed is told of, and one that is gone is not.
+func TestForgetFails(t *testing.T) {
+	w := newWorld(t)
+	w.session(t)
+	file := files(t, w.path)[0]
+	s := w.sessions(t)
+	s.sessions.drop("me", func(entry[rrsa.Credential]) bool { return os.Remove(file) == nil })
+	if w.logged.Len() > 0 {
+		t.Errorf("logged is %s", &w.logged)
+	}
+	w.session(t)
+	s.sessions.drop("me", func(entry[rrsa.Credential]) bool { return s.sessions.dir.Close() == nil }) // as if it could not be written to
+	if log := w.logged.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, file) || !strings.Contains(log, "could not be removed") || strings.Contains(log, "hush") {
+		t.Errorf("logged is %q", log)
+	}
+}
+
 // A file that may not be the cache's, or holds no session, is ignored with one line of log that shows no secret, and replaced if it can be.
 func TestForeignSessions(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, file string) error{

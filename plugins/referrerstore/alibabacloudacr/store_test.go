@@ -181,6 +181,11 @@ func TestSessionCache(t *testing.T) {
 			t.Errorf("%s: %d calls to STS and %d to the API, want %d and %d", step.name, sts, cr, step.sts, step.cr)
 		}
 	}
+	another := open(t, config.StorePluginConfig{"name": "alibabacloudacr", "tokenCache": folder,
+		"authProvider": map[string]any{"name": "alibabacloudAcrBasic", "roleArn": "acs:ram::1234567890123456:role/another"}})
+	if _, err := another.GetSubjectDescriptor(t.Context(), demo); err == nil || !strings.Contains(err.Error(), "role/another") {
+		t.Errorf("another role has the session: %v", err)
+	}
 	w.Cloud.WriteTokenFile(emulator.TokenOptions{Subject: "system:serviceaccount:default:default"})
 	for _, kept := range []string{"password", "session"} {
 		if _, err := s.GetSubjectDescriptor(t.Context(), demo); err == nil || !strings.Contains(err.Error(), "sts.aliyuncs.com") {
