@@ -44,14 +44,18 @@ func Open(path string) (*Directory, error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("%q is not an absolute path", path)
 	}
-	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%w; name a new directory in one that is in memory and may be written to, such as /dev/shm/ratify", err)
+	made := os.Mkdir(path, 0o700)
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return nil, fmt.Errorf("%w; name a new directory in one that is in memory and may be written to, such as /dev/shm/ratify", made)
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, err
 	}
 	if err := check(root); err != nil {
+		if made == nil {
+			_ = os.Remove(path) // on a disk: it is no use to anybody
+		}
 		return nil, errors.Join(fmt.Errorf("%s %w", path, err), root.Close())
 	}
 	return &Directory{path, root, time.Now().Add(lockWait)}, nil

@@ -65,6 +65,26 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// What is made on a disk is not left there.
+func TestOpenLeavesNothing(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(here, "testdata-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "cache")
+	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), "is on a disk") {
+		t.Errorf("Open() = %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is left: %v", err)
+	}
+}
+
 func made(t *testing.T, path string, err error) string {
 	t.Helper()
 	if err != nil {
