@@ -28,7 +28,7 @@ const (
 	maxNamed = 10
 	// maxCauseBytes bounds what it says of each: the cause may be about many referrers.
 	maxCauseBytes = 1000
-	// maxLoggedBytes bounds what a line of the log has of one report, of which an ordinary one has less than 2 KiB.
+	// maxLoggedBytes bounds what a line of the log has of one report or error, of which ordinary ones have less than 2 KiB.
 	maxLoggedBytes = 4 << 10
 	// maxReportBytes bounds the reports of an answer, which is made in memory: who makes pods can ask for one image with hundreds of
 	// signatures under a thousand names. A thousand images with a few signatures each have less.
@@ -188,12 +188,13 @@ func (h *handler) verify(ctx context.Context, c *call) response {
 		c.counts[v.Outcome]++
 		h.Metrics.Verdict(v.Outcome.String(), questions[i].namespace)
 		if v.Outcome == verification.Undetermined {
-			open = append(open, fmt.Sprintf("%s: %s", key, shorten(fmt.Sprint(v.Err))))
-			h.Log.Warn("undetermined", "trace_id", c.traceID, "image", key, "error", v.Err)
+			cause := fmt.Sprint(v.Err)
+			open = append(open, fmt.Sprintf("%s: %s", key, shorten(cause, maxCauseBytes)))
+			h.Log.Warn("undetermined", "trace_id", c.traceID, "image", key, "error", shorten(cause, maxLoggedBytes))
 			continue
 		}
 		if v.Outcome == verification.Refused {
-			h.Log.Info("refused", "trace_id", c.traceID, "image", shorten(key),
+			h.Log.Info("refused", "trace_id", c.traceID, "image", shorten(key, maxCauseBytes),
 				"reports", len(v.Reports), "first", first(v.Reports))
 		}
 		res.items = append(res.items, item{key: key, verdict: v})
@@ -213,7 +214,7 @@ func first(all []json.RawMessage) reports {
 	some := slices.Clone(all[:min(len(all), maxNamed)])
 	for i, report := range some {
 		if len(report) > maxLoggedBytes {
-			some[i] = appendString(nil, shorten(string(report)))
+			some[i] = appendString(nil, shorten(string(report), maxLoggedBytes))
 		}
 	}
 	return some
@@ -235,8 +236,8 @@ func (h *handler) mutate(ctx context.Context, c *call) response {
 		}
 		res.items[i] = item{key: key, image: pinned}
 		if err != nil {
-			res.items[i] = item{key: key, image: key, err: fmt.Sprintf("%s (trace id %s)", shorten(fmt.Sprint(err)), c.traceID)}
-			h.Log.Warn("not mutated", "trace_id", c.traceID, "image", shorten(key), "error", err)
+			res.items[i] = item{key: key, image: key, err: fmt.Sprintf("%s (trace id %s)", shorten(fmt.Sprint(err), maxCauseBytes), c.traceID)}
+			h.Log.Warn("not mutated", "trace_id", c.traceID, "image", shorten(key, maxCauseBytes), "error", err)
 		}
 	})
 	return res
@@ -270,12 +271,12 @@ func forEach[T any](asked []T, do func(i int, one T)) {
 	}
 }
 
-// shorten cuts a text at maxCauseBytes.
-func shorten(text string) string {
-	if len(text) <= maxCauseBytes {
+// shorten cuts a text at limit bytes.
+func shorten(text string, limit int) string {
+	if len(text) <= limit {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxCauseBytes], "") + "…"
+	return strings.ToValidUTF8(text[:limit], "") + "…"
 }
 
 // systemError names the images without a verdict, each with its cause.

@@ -56,7 +56,7 @@ func (byName) Verify(ctx context.Context, namespace, image string) verification.
 		<-ctx.Done()
 		return verification.Verdict{Err: ctx.Err()}
 	case strings.HasPrefix(image, "long"):
-		return verification.Verdict{Err: errors.New(strings.Repeat("é", maxCauseBytes))}
+		return verification.Verdict{Err: errors.New(strings.Repeat("é", 10*maxLoggedBytes))}
 	case image == "panic":
 		panic("boom")
 	}
@@ -179,10 +179,10 @@ func TestPanicIsLoggedWithItsPlace(t *testing.T) {
 }
 
 // Who makes images decides how many signatures they have, and how long the names are that a pod asks for.
-func TestLogOfARefusalIsShort(t *testing.T) {
+func TestLogIsShort(t *testing.T) {
 	var log bytes.Buffer
 	s := httptest.NewServer(NewHandler(begin, HandlerOptions{Metrics: metrics.New(), Log: slog.New(slog.NewTextHandler(&log, nil))}))
-	ask(t, s, "/verify", "bad:many", "large:1", strings.Repeat("a", 100_000))
+	ask(t, s, "/verify", "bad:many", "large:1", "long:1", strings.Repeat("a", 100_000))
 	s.Close()
 	if n := strings.Count(log.String(), "a bad signature"); n != maxNamed || log.Len() > 20_000 || !strings.Contains(log.String(), "ééé") {
 		t.Errorf("%d reports, %d bytes", n, log.Len())
