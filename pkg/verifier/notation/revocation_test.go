@@ -1,18 +1,23 @@
 package notation
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"io"
+	"math/big"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/notaryproject/notation-core-go/signature/cose"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation/revocation"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/signing"
 )
 
@@ -190,6 +195,44 @@ func TestListsAreShared(t *testing.T) {
 	if asked := s.Asked(); asked != 1 {
 		t.Errorf("the list was fetched %d times, want once", asked)
 	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestListOnDiskIsNotRenewed has commands, each of which verifies one image and ends, use the list that the first of them fetched. A list of the
+// disk is due at once: who looks at it again after the verification, to remember that, has it fetched for nobody.
+func TestListOnDiskIsNotRenewed(t *testing.T) {
+	directory := t.TempDir()
+	t.Setenv("HOME", t.TempDir())
+	synctest.Test(t, func(t *testing.T) {
+		root, image := newRoot(t, "root"), imageOf("image")
+		leaf := issue(t, root, "leaf", newKey(t), func(c *x509.Certificate) { c.CRLDistributionPoints = []string{"http://ca.example.com/crl"} })
+		store := newStore(image, sign(t, leaf, image, cose.MediaTypeEnvelope))
+		fetches := 0
+		client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			fetches++
+			list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour)}
+			der, err := x509.CreateRevocationList(rand.Reader, list, root.cert, root.key)
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(der)), Request: r}, err
+		})}
+		for range 3 {
+			checker, err := revocation.New(revocation.Options{Directory: directory, HTTPClient: client, Log: quiet()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := New(t.Context(), parse(t, level("strict")), Options{KeyMaterial: providers{"roots": {root.cert}}, Revocation: checker, Log: quiet()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			judge(t, v, store, true, true)
+			synctest.Wait()
+			if fetches != 1 {
+				t.Errorf("the list was fetched %d times", fetches)
+			}
+		}
+	})
 }
 
 func TestWitnessWithoutVerification(t *testing.T) {
