@@ -26,8 +26,9 @@ const (
 	// maxChainLength limits the certificates in an envelope, and those in its timestamp. Chains have two to four.
 	maxChainLength = 16
 
-	// maxRSABits limits the keys of these certificates, and those of trust anchors, as crypto/tls does. Verifying takes time that grows with the square of the length (a key
-	// of 64 KiB: 11 s), cannot be cancelled, and is done before it is known whose key it is. The specification allows up to 4096 for signing.
+	// maxRSABits limits the keys of these certificates, and those of trust anchors, as crypto/tls does. Verifying takes time that grows with the
+	// square of the length (a key of 64 KiB: 11 s), cannot be cancelled, and is done before it is known whose key it is. The specification allows
+	// up to 4096 for signing.
 	maxRSABits = 8192
 
 	// maxLight bounds the certificates that are known to have reasonable keys; they take 150 bytes each. Signers have two to four.

@@ -8,8 +8,8 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/notation/revocation"
 )
 
-// witness keeps, for one verification, why something could not be found out, and what it asked others. notation-go reports such failures with the words of a refusal;
-// the parts of it that talk to others tell the witness, so that the difference is not lost.
+// witness keeps, for one verification, why something could not be found out, and what it asked others. notation-go reports such failures with the
+// words of a refusal; the parts of it that talk to others tell the witness, so that the difference is not lost.
 type witness struct {
 	revocation   error // the status of a certificate of the signer is unknown
 	timestamping error // that of a certificate of the timestamping authority is
