@@ -16,11 +16,27 @@ type basis struct {
 	files bool
 	// sources are what is downloaded to the path of the program, by all resources together: the last one to be downloaded is what runs.
 	sources []any
+	// downloads is how often that was tried before. It counts for what downloads nothing itself: a program of the same source may be another one,
+	// or come later, where the download failed at first.
+	downloads int
+}
+
+// basisOf returns what is to be known of the program of a spec before a part is made of it.
+func (b *build) basisOf(s spec) basis {
+	return basis{sources: b.sources[s.program()], downloads: b.downloads[s.program()]}
+}
+
+// downloaded counts that a part was made of the block, or tried to be, and with it what the block has downloaded.
+func (b *build) downloaded(id ID, s spec, block map[string]any) {
+	if id.Namespace == "" && block["source"] != nil {
+		b.downloads[s.program()]++
+	}
 }
 
 // holds tells whether a part of a resource that was made on a basis would find the same today.
 func (b *build) holds(r resource, was basis) bool {
-	if was.files || !reflect.DeepEqual(was.sources, b.sources[r.spec.program()]) {
+	now := b.basisOf(r.spec)
+	if was.files || !reflect.DeepEqual(was.sources, now.sources) || r.source() == nil && was.downloads != now.downloads {
 		return false
 	}
 	return was.answers.Hold(reader{b.keyMaterial, r.Namespace}.find)

@@ -29,6 +29,7 @@ type Builder struct {
 	stores     parts[referrerstore.ReferrerStore]
 	verifiers  parts[verifier.ReferenceVerifier]
 	policies   parts[policyprovider.PolicyProvider]
+	downloads  map[string]int // how often something was downloaded, or tried to be, by the paths of programs
 
 	mu       sync.Mutex
 	material material
@@ -55,6 +56,9 @@ type Status struct {
 func (b *Builder) Build(ctx context.Context, r Resources) (*verification.Snapshot, []Status) {
 	stores, verifiers := r.stores(), r.verifiers()
 	run := &build{Builder: b, scopes: make(map[string]*verification.Scope), sources: sourcesOf(stores, verifiers)}
+	if b.downloads == nil {
+		b.downloads = make(map[string]int)
+	}
 	run.keyMaterial = b.keyMaterial().renew(b.Factories, r.keyManagementProviders())
 	run.keyMaterial.readNew(ctx)
 	b.mu.Lock()
@@ -153,9 +157,10 @@ func (b *build) makeStores(ctx context.Context, resources []resource) {
 			if err := checkTenantsStore(r.ID, block); err != nil {
 				return nil, on, false, err
 			}
-			block["name"] = s.kind
+			block["name"], on = s.kind, b.basisOf(s)
 			store, err = b.Factories.Store(ctx, block, config.StoreInput{Version: s.pluginVersion(), PluginDirs: s.pluginDirs()})
-			return store, basis{sources: b.sources[s.program()]}, false, err
+			b.downloaded(r.ID, s, block)
+			return store, on, false, err
 		})
 		made[r.ID] = p
 		store := p.made
@@ -218,11 +223,15 @@ func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
 			}
 			block["name"], block["type"], block["artifactTypes"] = r.Name, s.kind, s.artifactTypes
 			in := config.VerifierInput{Namespace: r.Namespace, Version: s.pluginVersion(), PluginDirs: s.pluginDirs()}
-			answers := in.Ask(reader{b.keyMaterial, r.Namespace}.find)
-			if v, err = b.Factories.Verifier(ctx, block, in); err != nil {
+			on = b.basisOf(s)
+			on.answers = in.Ask(reader{b.keyMaterial, r.Namespace}.find)
+			v, err = b.Factories.Verifier(ctx, block, in)
+			b.downloaded(r.ID, s, block)
+			if err != nil {
 				return nil, on, mandatory, err
 			}
-			return v, basis{answers: answers, files: config.IsFromFiles(v), sources: b.sources[s.program()]}, mandatory, nil
+			on.files = config.IsFromFiles(v)
+			return v, on, mandatory, nil
 		})
 		made[r.ID] = p
 		v := p.made

@@ -195,6 +195,53 @@ func TestSourceIsDownloadedOnce(t *testing.T) {
 	}
 }
 
+// A namespace's verifier runs a program that a cluster-wide resource has downloaded. Its verdicts are forgotten when another takes that one's place.
+func TestVerdictsEndWithTheProgram(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := newBuilder()
+		var away error
+		inner := b.Factories.Verifiers["opinion"]
+		b.Factories.Verifiers["opinion"] = func(ctx context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
+			if c["source"] != nil && away != nil {
+				return nil, away
+			}
+			return inner(ctx, c, in)
+		}
+		r := cluster()
+		r.Verifiers[0].Spec.Source = &v1beta1.PluginSource{Artifact: "registry.example.com/plugin:v1"}
+		r.NamespacedVerifiers = []v1beta1.NamespacedVerifier{tenantVerifier("a", "own", `{"good": true}`)}
+		e := verification.NewEngine(verification.Options{VerdictTTL: time.Hour})
+		known := func() bool {
+			s, _ := b.Build(t.Context(), r)
+			e.Load(s)
+			_, known := e.Begin().Known("a", image)
+			e.Verify(t.Context(), "a", image)
+			return known
+		}
+		for i, step := range []struct {
+			change func()
+			want   bool
+		}{
+			{func() {}, false},
+			{func() {}, true},
+			{func() { r.Verifiers[0].Spec.ArtifactTypes = "a/b" }, false}, // downloads again, and the tag may be another program's
+			{func() {}, true},
+			{func() {
+				away = fmt.Errorf("plugin %w: the registry is away", config.ErrDownload)
+				r.Verifiers[0].Spec.Source = &v1beta1.PluginSource{Artifact: "registry.example.com/plugin:v2"}
+			}, false},
+			{func() {}, true},
+			{func() { away = nil; time.Sleep(time.Until(b.Due())) }, false},
+			{func() {}, true},
+		} {
+			step.change()
+			if got := known(); got != step.want {
+				t.Errorf("step %d: the verdict is known: %t", i, got)
+			}
+		}
+	})
+}
+
 // A download that failed is tried again without any change, ever more seldom, and keeps other changes from taking effect no more than that often.
 func TestFailedDownloadIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
