@@ -55,7 +55,7 @@ func TestInstances(t *testing.T) {
 	}
 }
 
-// What the registry sends is checked against its digest, and has a limit.
+// What the registry sends is checked against its digest, and read no further than its size.
 func TestUntrustedContent(t *testing.T) {
 	w := newWorld(t)
 	_, subject := push(t, w, scenario.SignedJWS)
@@ -72,16 +72,20 @@ func TestUntrustedContent(t *testing.T) {
 		return func(r *http.Request) bool { return r.Method == http.MethodGet && strings.Contains(r.URL.Path, part) }
 	}
 	registry := w.Cloud.Endpoint(scenario.Demo.Host)
-	for name, fault := range map[string]emulator.Fault{"wrong bytes": {Corrupt: true}, "bytes without end": {Oversize: true}} {
+	for name, tt := range map[string]struct {
+		fault emulator.Fault
+		says  string
+	}{"wrong bytes": {emulator.Fault{Corrupt: true}, "digest"}, "bytes without end": {emulator.Fault{Oversize: true}, "trailing data"}} {
+		fault := tt.fault
 		fault.Match = at("/blobs/")
 		registry.SetFault(fault)
-		if blob, err := s.GetBlobContent(t.Context(), subject, manifest.Blobs[0].Digest); err == nil {
-			t.Errorf("%s: a blob of %d bytes", name, len(blob))
+		if blob, err := s.GetBlobContent(t.Context(), subject, manifest.Blobs[0].Digest); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: a blob of %d bytes, %v", name, len(blob), err)
 		}
 		fault.Match = at("/manifests/")
 		registry.SetFault(fault)
-		if got, err := s.GetReferenceManifest(t.Context(), subject, page.Referrers[0]); err == nil {
-			t.Errorf("%s: the manifest is %+v", name, got)
+		if got, err := s.GetReferenceManifest(t.Context(), subject, page.Referrers[0]); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: the manifest is %+v, %v", name, got, err)
 		}
 		registry.SetFault(emulator.Fault{})
 	}
