@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -115,6 +116,45 @@ func TestFindingWhileTheResponderIsDown(t *testing.T) {
 	w.expect(t, leaf, result.ResultOK)
 	w.expectGood(t, leaf, true)
 	w.clock.Advance(retryAfter)
+	w.expectGood(t, leaf, false)
+}
+
+// TestFindingThatComesLate has a list replaced, by one that revokes the signer, while the check that went by it still waits for an answer.
+func TestFindingThatComesLate(t *testing.T) {
+	w := newWorld(t, "")
+	intermediate := must(w.root.Issue("intermediate", signing.Options{Authority: true, OCSP: []string{w.responder.OCSP()}}))(t)
+	lists := newResponder(t, intermediate)
+	leaf := must(intermediate.Issue("leaf", signing.Options{CRL: []string{lists.CRL()}}))(t)
+	key := keyOf(lists.CRL(), intermediate.Certificate())
+	asked, released := make(chan struct{}, 1), make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	defer release()
+	w.responder.SetFault(func(http.ResponseWriter, *http.Request) bool {
+		asked <- struct{}{}
+		<-released
+		return false
+	})
+	done := make(chan []*result.CertRevocationResult, 1)
+	go func() {
+		results, err := w.Signing().ValidateContext(t.Context(), revocation.ValidateContextOptions{CertChain: leaf.Chain})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- results
+	}()
+	<-asked
+	eventually(t, "the list comes", func() bool { return w.size() == 1 })
+	lists.Revoke(leaf.Certificate())
+	eventually(t, "the list is replaced", func() bool {
+		bundle, err := w.lists.fetch(t.Context(), key, intermediate.Certificate())
+		return err == nil && bundle.BaseCRL.Number.String() == "2"
+	})
+	release()
+	if results := <-done; results[0].Result != result.ResultOK || results[1].Result != result.ResultOK {
+		t.Fatalf("%+v, %+v; want what was read", results[0], results[1])
+	}
+	w.expectGood(t, leaf, false)
+	w.expect(t, leaf, result.ResultRevoked)
 	w.expectGood(t, leaf, false)
 }
 
