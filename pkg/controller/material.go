@@ -80,9 +80,13 @@ func (m material) readNew(ctx context.Context) {
 
 // due returns when the first of those that are not being read is to be read; zero: none is.
 func (m material) due() time.Time {
-	idle := m.providers()
-	maps.DeleteFunc(idle, func(reference string, _ *config.KeyProvider) bool { return m[reference].reading.Load() })
-	return idle.Due()
+	var first time.Time
+	for _, p := range m {
+		if p.err == nil && !p.reading.Load() {
+			first = earliest(first, p.made.Due())
+		}
+	}
+	return first
 }
 
 // readDue begins to read those that are due, and returns a function that waits for them. It calls ended for each, and tells whether it holds
