@@ -159,7 +159,8 @@ func (a *answers) ask(ctx context.Context, r *http.Request, question []byte, key
 	return a.keep(key, got), nil
 }
 
-// keep remembers a signed answer, if it is one to be kept, and returns the one to go by: a newer one that is held stays.
+// keep remembers a signed answer, if it is one to be kept, in place of the one that is held, and returns the one to go by: a newer one that is
+// held stays.
 func (a *answers) keep(key string, got answer) answer {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -168,7 +169,8 @@ func (a *answers) keep(key string, got answer) answer {
 		held.askAgain = now.Add(maxAnswerAge)
 		got = held
 	}
-	if got.askAgain.IsZero() {
+	if got.askAgain.IsZero() { // it is the last word all the same
+		a.kept.Remove(key)
 		return got
 	}
 	if got.version == 0 {

@@ -224,6 +224,31 @@ func TestAnswerFromElsewhere(t *testing.T) {
 	}
 }
 
+// What a responder says last counts even if it is not kept: it does not fall back to its older answer when it is silent after that.
+func TestNewerAnswerEndsOlder(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status int
+		made   time.Duration // from now
+		want   result.Result
+	}{
+		"unknown":                     {ocsp.Unknown, -time.Minute, result.ResultUnknown},
+		"revoked, by a clock far off": {ocsp.Revoked, 2 * clockSkew, result.ResultRevoked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "")
+			leaf := w.byOCSP(t)
+			w.expect(t, leaf, result.ResultOK)
+			w.responder.SetFault(says(must(ocsp.CreateResponse(w.root.Certificate(), w.root.Certificate(), ocsp.Response{SerialNumber: leaf.Certificate().SerialNumber,
+				Status: tt.status, ThisUpdate: w.clock.Now().Add(maxAnswerAge + tt.made), NextUpdate: time.Now().Add(time.Hour)}, w.root.Key))(t)))
+			w.clock.Advance(maxAnswerAge)
+			w.expect(t, leaf, tt.want)
+			w.responder.SetFault(down)
+			w.expect(t, leaf, result.ResultUnknown)
+			w.expectGood(t, leaf, false)
+		})
+	}
+}
+
 // What was said before the answer that is held, and is put into the responder's place, changes nothing.
 func TestOlderAnswerDoesNotReplaceNewer(t *testing.T) {
 	w := newWorld(t, "")
