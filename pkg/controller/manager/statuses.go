@@ -130,7 +130,9 @@ func (s *statuses) write(ctx context.Context, o, last outcome) error {
 	}
 	base := object.DeepCopy()
 	object.Object["status"] = content
-	if err := s.client.Status().Patch(ctx, object, client.MergeFrom(base)); err != nil {
+	// Not over what changed meanwhile: another replica may lead, or another resource have the name. It is looked at again.
+	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+	if err := s.client.Status().Patch(ctx, object, patch); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	if len(before.Conditions) == 0 { // a CRD of Ratify v1.4 does not keep them

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 
 	"github.com/ratify-project/ratify/api/v1beta1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/controller"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/apiserver"
 )
 
 // While many statuses are written others change: what is written is the latest, once, and nothing of what is gone.
@@ -74,4 +76,40 @@ func TestStatusesAreTheLatest(t *testing.T) {
 			t.Errorf("status %+v", got)
 		}
 	})
+}
+
+// What changes between the look at a resource and the write, by another replica that leads now, too, is not overwritten.
+func TestStatusIsOfWhatWasRead(t *testing.T) {
+	scheme, mapper, err := kinds()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, meanwhile := range map[string]func(*apiserver.Server){
+		"edited": func(s *apiserver.Server) { s.Apply(t, manifest("Store", "", "store", "two")) },
+		"deleted and created again": func(s *apiserver.Server) {
+			s.Delete(t, "Store", "", "store")
+			s.Apply(t, manifest("Store", "", "store", "one"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := apiserver.Start(t, apiserver.Options{})
+			server.Apply(t, manifest("Store", "", "store", "one"))
+			direct, err := client.NewWithWatch(server.Config(), client.Options{Scheme: scheme, Mapper: mapper})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &statuses{log: slog.New(slog.DiscardHandler)}
+			s.client = interceptor.NewClient(direct, interceptor.Funcs{
+				SubResourcePatch: func(ctx context.Context, c client.Client, sub string, object client.Object, patch client.Patch, o ...client.SubResourcePatchOption) error {
+					meanwhile(server)
+					return c.SubResource(sub).Patch(ctx, object, patch, o...)
+				},
+			})
+			id, uid := controller.ID{Kind: "Store", Name: "store"}, server.Objects("Store")[0].GetUID()
+			err = s.write(t.Context(), outcome{id, version{uid, 1}, newStatus(controller.Status{ID: id}, 1)}, outcome{})
+			if got := statusOf(t, server, "Store", "", "store"); !apierrors.IsConflict(err) || got.Conditions != nil {
+				t.Errorf("error %v, want a conflict; status %+v", err, got)
+			}
+		})
+	}
 }
