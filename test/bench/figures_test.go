@@ -59,7 +59,7 @@ func TestModels(t *testing.T) {
 	}{
 		{"straight", straight, []float64{0, 10, 20}, []float64{5, 100, 45}, []float64{5, 25, 45}},
 		{"round trips", byTrips, []float64{0, 10, 20}, []float64{5, 100, 90}, []float64{5, 45, 85}},
-		{"batches", inBatches, []float64{1, 8, 16, 17}, []float64{100, 0, 0, 196}, []float64{100, 107, 155, 196}},
+		{"batches", inBatches, []float64{1, 16, 32, 33}, []float64{100, 0, 0, 196}, []float64{100, 107.5, 155.5, 196}},
 	} {
 		for i, got := range tt.model(tt.points, tt.ours) {
 			if math.Abs(got-tt.say[i]) > 1e-9 {

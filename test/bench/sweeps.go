@@ -66,10 +66,10 @@ func straight(points, ours []float64) []float64 {
 	return model
 }
 
-// inBatches is the time of the first point, two round trips for each further batch of eight signatures, and for each signature its share of what is
+// inBatches is the time of the first point, two round trips for each further batch of sixteen signatures, and for each signature its share of what is
 // left at the last point.
 func inBatches(points, ours []float64) []float64 {
-	const batch, trips = 8, 2
+	const batch, trips = 16, 2
 	waits := func(signatures float64) float64 {
 		return (math.Ceil(signatures/batch) - 1) * trips * milliseconds(near)
 	}
