@@ -94,7 +94,11 @@ func (c *cluster) refresh(ctx context.Context) error {
 		return ctx.Err()
 	}
 	var changed atomic.Bool
-	c.builder.Refresh(ctx, func() { changed.Store(true) })
+	c.builder.Refresh(ctx, func(other bool) {
+		if other {
+			changed.Store(true)
+		}
+	})()
 	if changed.Load() {
 		c.build(ctx)
 	}
