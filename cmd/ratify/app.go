@@ -13,8 +13,12 @@ import (
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 )
 
-// retryPending is when a configuration is tried again whose key management providers could not be read, or whose plugins not be downloaded.
-const retryPending = 30 * time.Second
+// retryPending is when a configuration is tried again whose key management providers could not be read, or whose plugins not be downloaded. For
+// plugins, all of which are downloaded again each time, that is doubled with each time, up to lastRetry.
+const (
+	retryPending = 30 * time.Second
+	lastRetry    = 10 * time.Minute
+)
 
 // app is the engine, what fills it and what asks it.
 type app struct {
@@ -27,6 +31,7 @@ type app struct {
 	builder *config.Builder
 	pending *config.Config // could not be loaded for want of key material or a plugin, and is tried again; nil: none
 	again   time.Time      // when
+	wait    time.Duration  // how long that was
 }
 
 func newApp(env environment, o serveOptions, c *config.Config) *app {
@@ -75,9 +80,16 @@ func (a *app) build(ctx context.Context, c *config.Config) error {
 	case a.builder.Stale(): // the providers that c has in common with the last configuration were read all the same
 		a.use(a.builder.Rebuild(ctx))
 	}
-	if a.pending = nil; errors.Is(err, config.ErrKeyMaterial) || errors.Is(err, config.ErrDownload) {
-		a.pending, a.again = c, time.Now().Add(retryPending)
+	retried := a.pending == c
+	switch a.pending = c; {
+	case retried && errors.Is(err, config.ErrDownload):
+		a.wait = min(2*a.wait, lastRetry)
+	case errors.Is(err, config.ErrKeyMaterial) || errors.Is(err, config.ErrDownload):
+		a.wait = retryPending
+	default:
+		a.pending = nil
 	}
+	a.again = time.Now().Add(a.wait)
 	a.tellKeyProviders()
 	return err
 }
