@@ -67,3 +67,10 @@ func sourcesOf(resources ...[]resource) map[string][]any {
 	}
 	return all
 }
+
+// downloadsFirst returns resources in the order in which they are made: those that have a program downloaded before those that may run it.
+func downloadsFirst(resources []resource) []resource {
+	downloads := func(r resource) bool { return r.source() != nil }
+	without := func(r resource) bool { return r.source() == nil }
+	return slices.Concat(slices.DeleteFunc(slices.Clone(resources), without), slices.DeleteFunc(slices.Clone(resources), downloads))
+}

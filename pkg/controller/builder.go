@@ -149,8 +149,8 @@ func (b *build) tell(id ID, err error, usable bool) {
 
 func (b *build) makeStores(ctx context.Context, resources []resource) {
 	made := make(parts[referrerstore.ReferrerStore])
-	for _, r := range resources {
-		p := b.Builder.stores.renew(r, b.holds, func(s spec, block map[string]any) (store referrerstore.ReferrerStore, on basis, mandatory bool, err error) {
+	for _, r := range downloadsFirst(resources) {
+		made[r.ID] = b.Builder.stores.renew(r, b.holds, func(s spec, block map[string]any) (store referrerstore.ReferrerStore, on basis, mandatory bool, err error) {
 			if err := checkPrograms(r.ID, s, block); err != nil {
 				return nil, on, false, err
 			}
@@ -162,7 +162,9 @@ func (b *build) makeStores(ctx context.Context, resources []resource) {
 			b.downloaded(r.ID, s, block)
 			return store, on, false, err
 		})
-		made[r.ID] = p
+	}
+	for _, r := range resources {
+		p := made[r.ID]
 		store := p.made
 		if !p.usable {
 			store = unusableStore{r.Name, unusable(r.ID, p.err)}
@@ -213,8 +215,8 @@ func (b *build) makePolicies(resources []resource) {
 
 func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
 	made := make(parts[verifier.ReferenceVerifier])
-	for _, r := range resources {
-		p := b.Builder.verifiers.renew(r, b.holds, func(s spec, block map[string]any) (v verifier.ReferenceVerifier, on basis, mandatory bool, err error) {
+	for _, r := range downloadsFirst(resources) {
+		made[r.ID] = b.Builder.verifiers.renew(r, b.holds, func(s spec, block map[string]any) (v verifier.ReferenceVerifier, on basis, mandatory bool, err error) {
 			if mandatory, err = takeMandatory(r.ID, block); err != nil {
 				return nil, on, mandatory, err
 			}
@@ -233,7 +235,9 @@ func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
 			on.files = config.IsFromFiles(v)
 			return v, on, mandatory, nil
 		})
-		made[r.ID] = p
+	}
+	for _, r := range resources {
+		p := made[r.ID]
 		v := p.made
 		if !p.usable {
 			s := r.spec

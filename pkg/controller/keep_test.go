@@ -242,6 +242,32 @@ func TestVerdictsEndWithTheProgram(t *testing.T) {
 	})
 }
 
+// Whatever the names are, a program is there before those that run it are made, and these are made anew with it.
+func TestProgramsComeFirst(t *testing.T) {
+	b, _ := newBuilder()
+	inner, downloaded := b.Factories.Verifiers["opinion"], false
+	b.Factories.Verifiers["opinion"] = func(ctx context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
+		if downloaded = downloaded || c["source"] != nil; !downloaded {
+			return nil, errors.New("there is no such program")
+		}
+		return inner(ctx, c, in)
+	}
+	r := cluster()
+	r.Verifiers = []v1beta1.Verifier{clusterVerifier("a", `{"good": true}`), clusterVerifier("z", `{"good": true}`)}
+	r.Verifiers[1].Spec.Source = &v1beta1.PluginSource{Artifact: "registry.example.com/plugin:v1"}
+	first, statuses := b.Build(t.Context(), r)
+	if told := errorsOf(statuses); len(told) > 0 || first.Scope("").Verifiers[0].Name() != "a" {
+		t.Errorf("%v, the first verifier is %s", told, first.Scope("").Verifiers[0].Name())
+	}
+	r.Verifiers[1].Spec.Source = &v1beta1.PluginSource{Artifact: "registry.example.com/plugin:v2"}
+	second, _ := b.Build(t.Context(), r)
+	third, _ := b.Build(t.Context(), r)
+	verifiers := func(s *verification.Snapshot) verifier.ReferenceVerifier { return s.Scope("").Verifiers[0] }
+	if verifiers(first) == verifiers(second) || verifiers(second) != verifiers(third) {
+		t.Error("a verifier is to be made anew with the program that it runs, once")
+	}
+}
+
 // A download that failed is tried again without any change, ever more seldom, and keeps other changes from taking effect no more than that often.
 func TestFailedDownloadIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
