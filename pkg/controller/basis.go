@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"errors"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -16,30 +17,32 @@ type basis struct {
 	files bool
 	// sources are what is downloaded to the path of the program, by all resources together: the last one to be downloaded is what runs.
 	sources []any
-	// downloads is how often that was tried before. It counts for what downloads nothing itself: a program of the same source may be another one,
+	// downloads is how many were downloaded there. It counts for what downloads nothing itself: a program of the same source may be another one,
 	// or come later, where the download failed at first.
 	downloads int
 }
 
-// basisOf returns what is to be known of the program of a spec before a part is made of it.
+// basisOf returns what is to be known of the program of a spec once a part was made of it.
 func (b *build) basisOf(s spec) basis {
 	return basis{sources: b.sources[s.program()], downloads: b.downloads[s.program()]}
 }
 
-// downloaded counts that a part was made of the block, or tried to be, and with it what the block has downloaded.
-func (b *build) downloaded(id ID, s spec, block map[string]any) {
-	if id.Namespace == "" && block["source"] != nil {
+// downloaded counts what the block has downloaded, when a part was made of it, or could not be: because of err.
+func (b *build) downloaded(id ID, s spec, block map[string]any, err error) {
+	if id.Namespace == "" && block["source"] != nil && !errors.Is(err, config.ErrDownload) {
 		b.downloads[s.program()]++
 	}
 }
 
-// holds tells whether a part of a resource that was made on a basis would find the same today.
-func (b *build) holds(r resource, was basis) bool {
+// holds tells whether a part of a resource that was made on a basis would find the same today. With away, what the resource has downloaded by now
+// could not be: its part runs what is there.
+func (b *build) holds(r resource, was basis, away bool) bool {
 	now := b.basisOf(r.spec)
-	if was.files || !reflect.DeepEqual(was.sources, now.sources) || r.source() == nil && was.downloads != now.downloads {
-		return false
+	same := reflect.DeepEqual(was.sources, now.sources)
+	if away || r.source() == nil {
+		same = was.downloads == now.downloads
 	}
-	return was.answers.Hold(reader{b.keyMaterial, r.Namespace}.find)
+	return same && !was.files && was.answers.Hold(reader{b.keyMaterial, r.Namespace}.find)
 }
 
 // program is the path of the program that a spec stands for, if it is not built in.

@@ -29,7 +29,7 @@ type Builder struct {
 	stores     parts[referrerstore.ReferrerStore]
 	verifiers  parts[verifier.ReferenceVerifier]
 	policies   parts[policyprovider.PolicyProvider]
-	downloads  map[string]int // how often something was downloaded, or tried to be, by the paths of programs
+	downloads  map[string]int // how many were downloaded, by the paths of programs
 
 	mu       sync.Mutex
 	material material
@@ -157,10 +157,10 @@ func (b *build) makeStores(ctx context.Context, resources []resource) {
 			if err := checkTenantsStore(r.ID, block); err != nil {
 				return nil, on, false, err
 			}
-			block["name"], on = s.kind, b.basisOf(s)
+			block["name"] = s.kind
 			store, err = b.Factories.Store(ctx, block, config.StoreInput{Version: s.pluginVersion(), PluginDirs: s.pluginDirs()})
-			b.downloaded(r.ID, s, block)
-			return store, on, false, err
+			b.downloaded(r.ID, s, block, err)
+			return store, b.basisOf(s), false, err
 		})
 	}
 	for _, r := range resources {
@@ -225,14 +225,14 @@ func (b *build) makeVerifiers(ctx context.Context, resources []resource) {
 			}
 			block["name"], block["type"], block["artifactTypes"] = r.Name, s.kind, s.artifactTypes
 			in := config.VerifierInput{Namespace: r.Namespace, Version: s.pluginVersion(), PluginDirs: s.pluginDirs()}
-			on = b.basisOf(s)
-			on.answers = in.Ask(reader{b.keyMaterial, r.Namespace}.find)
+			answers := in.Ask(reader{b.keyMaterial, r.Namespace}.find)
 			v, err = b.Factories.Verifier(ctx, block, in)
-			b.downloaded(r.ID, s, block)
+			b.downloaded(r.ID, s, block, err)
 			if err != nil {
 				return nil, on, mandatory, err
 			}
-			on.files = config.IsFromFiles(v)
+			on = b.basisOf(s)
+			on.answers, on.files = answers, config.IsFromFiles(v)
 			return v, on, mandatory, nil
 		})
 	}

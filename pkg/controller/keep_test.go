@@ -229,7 +229,7 @@ func TestVerdictsEndWithTheProgram(t *testing.T) {
 			{func() {
 				away = fmt.Errorf("plugin %w: the registry is away", config.ErrDownload)
 				r.Verifiers[0].Spec.Source = &v1beta1.PluginSource{Artifact: "registry.example.com/plugin:v2"}
-			}, false},
+			}, true},
 			{func() {}, true},
 			{func() { away = nil; time.Sleep(time.Until(b.Due())) }, false},
 			{func() {}, true},
@@ -240,6 +240,42 @@ func TestVerdictsEndWithTheProgram(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What cannot be downloaded leaves the last program where it is: what was made of that stays in use, while its registry is away, too.
+func TestFailedDownloadKeepsTheLastOne(t *testing.T) {
+	for name, next := range map[string]v1beta1.VerifierSpec{
+		"another source":     {Source: &v1beta1.PluginSource{Artifact: "registry.example.com/plugin:v2"}, Parameters: raw(`{"good": true, "trust": "kmp"}`)},
+		"the same source":    {Source: &v1beta1.PluginSource{Artifact: "registry.example.com/plugin:v1"}, Parameters: raw(`{"good": false, "trust": "kmp"}`)},
+		"at another address": {Source: &v1beta1.PluginSource{Artifact: "registry.example.com/plugin:v2"}, Address: "/elsewhere"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, _ := newBuilder()
+			inner, away := b.Factories.Verifiers["opinion"], false
+			b.Factories.Verifiers["opinion"] = func(ctx context.Context, c verifierconfig.VerifierConfig, in config.VerifierInput) (verifier.ReferenceVerifier, error) {
+				if away && c["source"] != nil {
+					return nil, fmt.Errorf("plugin %w", config.ErrDownload)
+				}
+				return inner(ctx, c, in)
+			}
+			r := cluster()
+			r.Verifiers[0].Spec.Source = &v1beta1.PluginSource{Artifact: "registry.example.com/plugin:v1"}
+			first, _ := b.Build(t.Context(), r)
+			away = true
+			next.Name, next.ArtifactTypes = "opinion", signature
+			r.Verifiers[0].Spec = next
+			for range 3 {
+				s, statuses := b.Build(t.Context(), r)
+				if s.Scope("").Verifiers[0] != first.Scope("").Verifiers[0] || len(errorsOf(statuses)) != 1 {
+					t.Errorf("the last one is not in use: %v", errorsOf(statuses))
+				}
+			}
+			r.KeyManagementProviders = nil
+			if s, _ := b.Build(t.Context(), r); outcome(t, s, "").Outcome != verification.Undetermined {
+				t.Error("the last one is in use with a certificate that is gone")
+			}
+		})
+	}
 }
 
 // Whatever the names are, a program is there before those that run it are made, and these are made anew with it.

@@ -40,13 +40,13 @@ type maker[T any] func(s spec, block map[string]any) (made T, on basis, mandator
 
 // renew makes the part of a resource, or one of the last spec that could be read, and then says why it is not a new one. A part whose spec has not
 // changed and whose basis holds is kept, the same one.
-func (p parts[T]) renew(r resource, holds func(resource, basis) bool, make maker[T]) part[T] {
+func (p parts[T]) renew(r resource, holds func(r resource, was basis, away bool) bool, make maker[T]) part[T] {
 	last := p[r.ID]
 	if last.uid != r.uid {
 		last = part[T]{uid: r.uid} // what it was made of is deleted
 	}
 	before := resource{r.ID, r.uid, last.spec}
-	keep := last.usable && holds(before, last.basis)
+	keep := last.usable && holds(before, last.basis, errors.Is(last.err, config.ErrDownload))
 	if keep && last.err == nil && reflect.DeepEqual(last.spec, r.spec) {
 		return last
 	}
@@ -58,7 +58,9 @@ func (p parts[T]) renew(r resource, holds func(resource, basis) bool, make maker
 		}
 		last = last.failed(r, err)
 		last.mandatory = last.mandatory || mandatory
-		keep = keep && r.source() == nil // else its program may have taken the place of the last one's
+		away := errors.Is(err, config.ErrDownload)
+		// Otherwise the program that was downloaded may have taken the place of the last one's.
+		keep = last.usable && (away || r.source() == nil) && holds(before, last.basis, away)
 	}
 	if keep {
 		return last
