@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,13 +75,21 @@ func session(t *testing.T, cloud *emulator.Cloud, stsHost string) credentials.Cr
 	return credential
 }
 
+// proxyOf returns the URL of the cloud's proxy with a path that no other client has. The SDK keeps connections and trusted authorities for the life
+// of the process, by the host asked and the proxy: one whose port an earlier cloud had would have the trust of that.
+func proxyOf(cloud *emulator.Cloud) string {
+	return fmt.Sprintf("%s/%d", cloud.ProxyURL(), clients.Add(1))
+}
+
+var clients atomic.Int64 // that proxyOf was called for
+
 // crClient returns Container Registry's SDK client, led to the cloud by nothing but a proxy and a CA.
 func crClient(t *testing.T, cloud *emulator.Cloud, endpoint string, credential credentials.Credential) *cr.Client {
 	t.Helper()
 	client, err := cr.NewClient(&openapi.Config{
 		Credential: credential,
 		Endpoint:   tea.String(endpoint),
-		HttpsProxy: tea.String(cloud.ProxyURL()),
+		HttpsProxy: tea.String(proxyOf(cloud)),
 		Ca:         tea.String(string(cloud.CAPEM())),
 	})
 	if err != nil {

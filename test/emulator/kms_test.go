@@ -11,7 +11,6 @@ import (
 	"encoding/pem"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
@@ -157,10 +156,6 @@ func TestKMSSignatures(t *testing.T) {
 	}
 }
 
-// readTimeout differs between clients of client keys: the SDK keeps one http.Client for all that agree in host, proxy and timeouts, which then all
-// trust the CA of the first.
-var readTimeout atomic.Int32 // milliseconds beyond 10 s
-
 // clientKeyClient returns the SDK's client of a dedicated instance's own protocol, with a client key.
 func clientKeyClient(t *testing.T, cloud *emulator.Cloud, file []byte, password string) *dkms.Client {
 	t.Helper()
@@ -169,9 +164,9 @@ func clientKeyClient(t *testing.T, cloud *emulator.Cloud, file []byte, password 
 		Endpoint:         tea.String(instanceHost),
 		ClientKeyContent: tea.String(string(file)),
 		Password:         tea.String(password),
-		HttpsProxy:       tea.String(cloud.ProxyURL()),
+		HttpsProxy:       tea.String(proxyOf(cloud)),
 		Ca:               tea.String(string(cloud.KMSInstanceCA(kstID))),
-		ReadTimeout:      tea.Int(10_000 + int(readTimeout.Add(1))),
+		ReadTimeout:      tea.Int(10_000),
 	})
 	if err != nil {
 		t.Fatal(err)
