@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ratify-project/ratify/pkg/common"
 	"github.com/ratify-project/ratify/pkg/common/plugin"
+	"github.com/ratify-project/ratify/pkg/ocispecs"
 	"github.com/ratify-project/ratify/pkg/referrerstore/config"
 
 	runner "github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/plugin"
@@ -76,6 +77,20 @@ func open(t *testing.T, cfg config.StorePluginConfig) *runner.Store {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// signatureOf returns the descriptor and the manifest of the signature of a subject, as s has them.
+func signatureOf(t *testing.T, s *runner.Store, subject common.Reference) (ocispecs.ReferenceDescriptor, ocispecs.ReferenceManifest) {
+	t.Helper()
+	page, err := s.ListReferrers(t.Context(), subject, nil, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := s.GetReferenceManifest(t.Context(), subject, page.Referrers[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page.Referrers[0], manifest
 }
 
 // run runs the plugin, and returns what it prints.

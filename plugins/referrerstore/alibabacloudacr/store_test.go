@@ -54,15 +54,8 @@ func TestCOSE(t *testing.T) {
 	w := newWorld(t)
 	_, subject := push(t, w, scenario.SignedCOSE)
 	s := open(t, config.StorePluginConfig{"name": "alibabacloudacr"})
-	page, err := s.ListReferrers(t.Context(), subject, nil, "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifest, err := s.GetReferenceManifest(t.Context(), subject, page.Referrers[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = s.GetBlobContent(t.Context(), subject, manifest.Blobs[0].Digest)
+	_, manifest := signatureOf(t, s, subject)
+	_, err := s.GetBlobContent(t.Context(), subject, manifest.Blobs[0].Digest)
 	if err == nil || !strings.Contains(err.Error(), "use the verifier alibabacloudnotation") {
 		t.Errorf("GetBlobContent() = %v", err)
 	}
