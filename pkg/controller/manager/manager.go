@@ -5,18 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
 	ctrlevent "sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	ctrlmanager "sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/controller"
@@ -26,6 +37,12 @@ import (
 
 // settle is how long changes wait for those that come with them, so that what is applied together makes one Snapshot. Deletions do not wait.
 const settle = 100 * time.Millisecond
+
+// How soon what failed is tried again: at once, then less and less often.
+const (
+	firstRetry = 5 * time.Millisecond
+	lastRetry  = time.Minute
+)
 
 // Options are what a Manager works with and on.
 type Options struct {
@@ -45,15 +62,12 @@ type Options struct {
 	KeepCertificate bool
 }
 
-// Manager follows the resources of a cluster. Make one with New. It does without controller-runtime's, with which the program would contain
-// webhooks, profiles and recorders of events.
+// Manager follows the resources of a cluster. Make one with New.
 type Manager struct {
 	// Certificate is what the server shows, with Options.KeepCertificate.
 	Certificate *servingcert.Certificate
 
-	cache   cache.Cache
-	workers []*worker
-	run     []func(context.Context) error // what else runs
+	manager ctrl.Manager
 	keeps   bool
 	loaded  atomic.Bool
 }
@@ -64,37 +78,49 @@ func New(o Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	reads, err := cache.New(o.API, cache.Options{
-		Scheme: scheme, Mapper: mapper, DefaultTransform: slim,
-		ByObject: map[client.Object]cache.ByObject{&corev1.Secret{}: onlyThe(o.Names)},
+	everywhere := false
+	mgr, err := ctrl.NewManager(o.API, ctrl.Options{
+		Scheme:         scheme,
+		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil },
+		Logger:         logr.FromSlogHandler(o.Log.Handler()),
+		Metrics:        metricsserver.Options{BindAddress: "0"}, // ratify serve has its own
+		Cache: cache.Options{
+			DefaultTransform: slim,
+			ByObject:         map[client.Object]cache.ByObject{&corev1.Secret{}: onlyThe(o.Names)},
+		},
+		Controller: ctrlconfig.Controller{
+			NeedLeaderElection: &everywhere,
+			CacheSyncTimeout:   math.MaxInt64, // an API server that is away, or lacks a kind, must not end the process
+			SkipNameValidation: new(true),     // several Managers in one process are fine
+		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("a cache of Kubernetes resources: %w", err)
+		return nil, fmt.Errorf("a manager of Kubernetes resources: %w", err)
 	}
-	direct, err := client.New(o.API, client.Options{Scheme: scheme, Mapper: mapper})
-	if err != nil {
-		return nil, fmt.Errorf("a client of the API server: %w", err)
-	}
-	m := &Manager{Certificate: &servingcert.Certificate{}, cache: reads, keeps: o.KeepCertificate}
+	m := &Manager{Certificate: &servingcert.Certificate{}, manager: mgr, keeps: o.KeepCertificate}
 
-	statuses := &statuses{client: direct, log: o.Log, instance: o.Replica, changed: make(chan struct{}, 1)}
+	statuses := &statuses{client: mgr.GetClient(), log: o.Log, instance: o.Replica, changed: make(chan struct{}, 1)}
 	configuration := &configuration{
-		reader: reads, builder: o.Builder, publish: statuses.set, metrics: o.Metrics, log: o.Log,
+		reader: mgr.GetCache(), builder: o.Builder, publish: statuses.set, metrics: o.Metrics, log: o.Log,
 		load: func(s *verification.Snapshot) {
 			m.loaded.Store(true)
 			o.Load(s)
 		},
 		again: make(chan ctrlevent.GenericEvent, 1), rebuilt: make(chan struct{}, 1), read: make(chan struct{}, 1),
 	}
-	m.workers = append(m.workers, configuration.follow())
-	lock, err := newLock(o.API, direct, o.Names, o.Replica, o.Log)
+	if err := configuration.watch(mgr); err != nil {
+		return nil, err
+	}
+	lock, err := newLock(o.API, mgr.GetAPIReader(), o.Names, o.Replica, o.Log)
 	if err != nil {
 		return nil, err
 	}
 	work := statuses.run
 	if o.KeepCertificate {
-		keeper := servingcert.NewKeeper(direct, direct, o.Names, o.Log)
-		m.followCertificate(o.Names, keeper, o.Log)
+		keeper := servingcert.NewKeeper(mgr.GetAPIReader(), mgr.GetClient(), o.Names, o.Log)
+		if err := m.followCertificate(mgr, keeper, o.Log); err != nil {
+			return nil, err
+		}
 		work = func(ctx context.Context) {
 			var group sync.WaitGroup
 			group.Go(func() { statuses.run(ctx) })
@@ -103,7 +129,11 @@ func New(o Options) (*Manager, error) {
 		}
 	}
 	leader := &leader{lock: lock, work: work, log: o.Log}
-	m.run = append(m.run, configuration.refresh, leader.run)
+	for _, run := range []ctrlmanager.RunnableFunc{configuration.refresh, leader.run} {
+		if err := mgr.Add(run); err != nil {
+			return nil, err
+		}
+	}
 	return m, nil
 }
 
@@ -116,17 +146,7 @@ func onlyThe(names servingcert.Names) cache.ByObject {
 }
 
 // Run follows the resources until ctx ends.
-func (m *Manager) Run(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return m.cache.Start(ctx) })
-	for _, w := range m.workers {
-		group.Go(func() error { return w.run(ctx, m.cache) })
-	}
-	for _, run := range m.run {
-		group.Go(func() error { return run(ctx) })
-	}
-	return group.Wait()
-}
+func (m *Manager) Run(ctx context.Context) error { return m.manager.Start(ctx) }
 
 // Ready returns nil once the resources were read, and there is a certificate if it is kept here.
 func (m *Manager) Ready() error {
@@ -139,43 +159,64 @@ func (m *Manager) Ready() error {
 	return nil
 }
 
-// follow returns what calls Reconcile at the start and whenever a resource, or key material, has changed.
-func (c *configuration) follow() *worker {
-	w := &worker{name: "Ratify's resources", settle: settle, again: c.again, log: c.log}
+// watch makes mgr call Reconcile at the start and whenever a resource, or key material, has changed.
+func (c *configuration) watch(mgr ctrl.Manager) error {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	all := reconcile.Request{} // all resources are one
+	changed := handler.Funcs{
+		CreateFunc:  func(_ context.Context, _ ctrlevent.CreateEvent, q queue) { q.AddAfter(all, settle) },
+		UpdateFunc:  func(_ context.Context, _ ctrlevent.UpdateEvent, q queue) { q.AddAfter(all, settle) },
+		DeleteFunc:  func(_ context.Context, _ ctrlevent.DeleteEvent, q queue) { q.Add(all) },
+		GenericFunc: func(_ context.Context, _ ctrlevent.GenericEvent, q queue) { q.Add(all) },
+	}
+	builder := ctrl.NewControllerManagedBy(mgr).Named("configuration").WithOptions(retries()).
+		WatchesRawSource(source.Func(func(_ context.Context, q queue) error { // there may be no resource at all
+			q.Add(all)
+			return nil
+		})).
+		WatchesRawSource(source.Channel(c.again, changed))
 	for _, kind := range watched {
-		w.kinds = append(w.kinds, newObject(kind))
+		builder.Watches(newObject(kind), changed)
 	}
-	w.work = func(ctx context.Context) error {
-		_, err := c.Reconcile(ctx, reconcile.Request{})
-		return err
+	if err := builder.Complete(c); err != nil {
+		return fmt.Errorf("watch Ratify's resources: %w", err)
 	}
-	return w
+	return nil
 }
 
-// followCertificate adds what shows the certificate that is in the Secret, and makes the keeper look whenever that, or one of Gatekeeper's
-// Providers, has changed.
-func (m *Manager) followCertificate(names servingcert.Names, keeper *servingcert.Keeper, log *slog.Logger) {
-	show := func(ctx context.Context) error {
+// followCertificate makes mgr show what is in the Secret, and the keeper look whenever that, or one of Gatekeeper's Providers, has changed.
+func (m *Manager) followCertificate(mgr ctrl.Manager, keeper *servingcert.Keeper, log *slog.Logger) error {
+	show := func(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 		defer keeper.Look()
 		var secret corev1.Secret
-		if err := m.cache.Get(ctx, names.Secret(), &secret); err != nil {
-			return client.IgnoreNotFound(err) // what is shown stays
+		if err := mgr.GetClient().Get(ctx, r.NamespacedName, &secret); err != nil {
+			return reconcile.Result{}, client.IgnoreNotFound(err) // what is shown stays
 		}
 		switch changed, err := m.Certificate.Load(&secret); {
 		case err != nil:
 			log.Warn("the serving certificate stays as it was until the Secret is right", "error", err)
 		case changed:
-			log.Info("the server shows another certificate", "secret", names.Secret().String())
+			log.Info("the server shows another certificate", "secret", r.String())
 		}
-		return nil
+		return reconcile.Result{}, nil
 	}
-	look := func(context.Context) error {
+	err := ctrl.NewControllerManagedBy(mgr).Named("serving-certificate").WithOptions(retries()).For(&corev1.Secret{}).Complete(reconcile.Func(show))
+	if err != nil {
+		return fmt.Errorf("watch the Secret of the serving certificate: %w", err)
+	}
+	look := func(context.Context, reconcile.Request) (reconcile.Result, error) {
 		keeper.Look()
-		return nil
+		return reconcile.Result{}, nil
 	}
-	m.workers = append(m.workers,
-		&worker{name: "the Secret of the serving certificate", work: show, kinds: []client.Object{&corev1.Secret{}}, log: log},
-		// A worker of its own: where Gatekeeper is not installed yet, its kind is missing.
-		&worker{name: "Gatekeeper's Providers", work: look, kinds: []client.Object{servingcert.NewProvider()}, log: log},
-	)
+	// A controller of its own: where Gatekeeper is not installed yet, its kind is missing.
+	err = ctrl.NewControllerManagedBy(mgr).Named("providers").WithOptions(retries()).For(servingcert.NewProvider()).Complete(reconcile.Func(look))
+	if err != nil {
+		return fmt.Errorf("watch Gatekeeper's Providers: %w", err)
+	}
+	return nil
+}
+
+// retries are the options of a controller. Its own would wait for up to a quarter of an hour before it tries again.
+func retries() ctrlcontroller.Options {
+	return ctrlcontroller.Options{RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstRetry, lastRetry)}
 }

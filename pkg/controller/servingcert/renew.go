@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"maps"
 	"time"
+
+	"github.com/open-policy-agent/cert-controller/pkg/rotator"
 )
 
 // The keys of the Secret.
@@ -34,28 +36,30 @@ const (
 	retireAfter = 24 * time.Hour
 )
 
+// organization is the authority's in Ratify v1.4.
+const organization = "Ratify"
+
 // renew returns what the Secret is to hold now, for a server with that DNS name, or nil if data may stay as it is.
 func renew(data map[string][]byte, dnsName string, now time.Time) (map[string][]byte, error) {
+	issuer := &rotator.CertRotator{CAName: dnsName, CAOrganization: organization, DNSName: dnsName, ExtKeyUsages: &serverAuth}
 	begin := now.Add(-backdated)
 	renewed := make(map[string][]byte)
 	maps.Copy(renewed, data)
 
 	authority, err := readAuthority(data, dnsName, now)
 	if err != nil {
-		if authority, err = newAuthority(dnsName, begin, now.Add(authorityTerm)); err != nil {
+		if authority, err = issuer.CreateCACert(begin, now.Add(authorityTerm)); err != nil {
 			return nil, fmt.Errorf("make a certificate authority: %w", err)
 		}
-		renewed[authorityKey] = append(encode(authority.certificate), stillValid(data[authorityKey], now)...)
-		renewed[signingKey] = encodeKey(authority.key)
+		renewed[authorityKey] = append(bytes.Clone(authority.CertPEM), stillValid(data[authorityKey], now)...)
+		renewed[signingKey] = authority.KeyPEM
 	} else if retired(data, dnsName, now) {
 		renewed[authorityKey] = stillValid(data[authorityKey], now)
 	}
-	if !mayStay(renewed, authority.certificate, dnsName, now) {
-		certificate, key, err := authority.issue(dnsName, begin, now.Add(certificateTerm))
-		if err != nil {
+	if !mayStay(renewed, authority.Cert, dnsName, now) {
+		if renewed[certKey], renewed[keyKey], err = issuer.CreateCertPEM(authority, begin, now.Add(certificateTerm)); err != nil {
 			return nil, fmt.Errorf("make a serving certificate: %w", err)
 		}
-		renewed[certKey], renewed[keyKey] = encode(certificate), encodeKey(key)
 	}
 	if maps.EqualFunc(renewed, data, bytes.Equal) {
 		return nil, nil
@@ -63,20 +67,23 @@ func renew(data map[string][]byte, dnsName string, now time.Time) (map[string][]
 	return renewed, nil
 }
 
+var serverAuth = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+
 // readAuthority returns the authority of the Secret, or an error if it is to be replaced.
-func readAuthority(data map[string][]byte, dnsName string, now time.Time) (authority, error) {
-	if err := valid(data[authorityKey], data[authorityKey], data[signingKey], dnsName, now.Add(renewAhead)); err != nil {
-		return authority{}, err
+func readAuthority(data map[string][]byte, dnsName string, now time.Time) (*rotator.KeyPairArtifacts, error) {
+	certificate, key := data[authorityKey], data[signingKey]
+	if ok, err := rotator.ValidCert(certificate, certificate, key, dnsName, nil, now.Add(renewAhead)); !ok {
+		return nil, err
 	}
-	pair, err := tls.X509KeyPair(data[authorityKey], data[signingKey])
+	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
-		return authority{}, err
+		return nil, err
 	}
-	key, ok := pair.PrivateKey.(*rsa.PrivateKey)
+	private, ok := pair.PrivateKey.(*rsa.PrivateKey)
 	if !ok || !pair.Leaf.IsCA {
-		return authority{}, errors.New("not an authority with an RSA key, which is what Ratify v1.4 signs with")
+		return nil, errors.New("not an authority with an RSA key, which is what the library signs with")
 	}
-	return authority{pair.Leaf, key}, nil
+	return &rotator.KeyPairArtifacts{Cert: pair.Leaf, CertPEM: certificate, Key: private, KeyPEM: key}, nil
 }
 
 // stillValid returns the first certificate of a bundle, the current authority, or nothing if it has expired.
@@ -89,12 +96,12 @@ func stillValid(bundle []byte, now time.Time) []byte {
 	if err != nil || now.After(certificate.NotAfter) {
 		return nil
 	}
-	return encode(certificate)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: block.Bytes})
 }
 
 // retired tells whether nothing that the authority before issued is shown any more.
 func retired(data map[string][]byte, dnsName string, now time.Time) bool {
-	if valid(data[authorityKey], data[certKey], data[keyKey], dnsName, now) != nil {
+	if ok, err := rotator.ValidCert(data[authorityKey], data[certKey], data[keyKey], dnsName, &serverAuth, now); !ok || err != nil {
 		return false
 	}
 	pair, err := tls.X509KeyPair(data[certKey], data[keyKey])
@@ -104,7 +111,7 @@ func retired(data map[string][]byte, dnsName string, now time.Time) bool {
 // mayStay tells whether the server certificate of the Secret needs no renewal. One of the authority before stays while Gatekeeper gets to know
 // the new one.
 func mayStay(data map[string][]byte, authority *x509.Certificate, dnsName string, now time.Time) bool {
-	if valid(data[authorityKey], data[certKey], data[keyKey], dnsName, now.Add(renewAhead)) == nil {
+	if ok, err := rotator.ValidCert(data[authorityKey], data[certKey], data[keyKey], dnsName, &serverAuth, now.Add(renewAhead)); ok && err == nil {
 		return true
 	}
 	if now.After(authority.NotBefore.Add(backdated + overlap)) {
@@ -121,31 +128,6 @@ func accepted(data map[string][]byte, dnsName string, now time.Time) bool {
 	}
 	authorities := x509.NewCertPool()
 	authorities.AppendCertsFromPEM(data[authorityKey])
-	return verify(pair.Leaf, authorities, dnsName, now) == nil
-}
-
-// valid returns nil if the certificate is that of the key and the first certificate of the bundle issued it for a server of that name.
-func valid(bundle, certificate, key []byte, dnsName string, now time.Time) error {
-	block, _ := pem.Decode(bundle)
-	if block == nil {
-		return errors.New("no certificate of an authority")
-	}
-	issuer, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return err
-	}
-	pair, err := tls.X509KeyPair(certificate, key)
-	if err != nil {
-		return err
-	}
-	authorities := x509.NewCertPool()
-	authorities.AddCert(issuer)
-	return verify(pair.Leaf, authorities, dnsName, now)
-}
-
-func verify(certificate *x509.Certificate, authorities *x509.CertPool, dnsName string, now time.Time) error {
-	_, err := certificate.Verify(x509.VerifyOptions{
-		DNSName: dnsName, Roots: authorities, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, CurrentTime: now,
-	})
-	return err
+	_, err = pair.Leaf.Verify(x509.VerifyOptions{DNSName: dnsName, Roots: authorities, KeyUsages: serverAuth, CurrentTime: now})
+	return err == nil
 }

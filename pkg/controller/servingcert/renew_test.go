@@ -161,21 +161,6 @@ func TestTakesOverCertController(t *testing.T) {
 	}
 }
 
-// Ratify v1.4 takes what is made here for its own, so that a cluster can go back.
-func TestCertControllerTakesOver(t *testing.T) {
-	data, usages := made(t, nil, start), []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	if ok, err := rotator.ValidCert(data["ca.crt"], data["ca.crt"], data["ca.key"], dnsName, nil, start); !ok {
-		t.Errorf("the authority: %v", err)
-	}
-	if ok, err := rotator.ValidCert(data["ca.crt"], data["tls.crt"], data["tls.key"], dnsName, &usages, start); !ok {
-		t.Errorf("the certificate: %v", err)
-	}
-	block, _ := pem.Decode(data["ca.key"])
-	if _, err := x509.ParsePKCS1PrivateKey(block.Bytes); err != nil {
-		t.Errorf("the authority's key: %v", err)
-	}
-}
-
 func with(data map[string][]byte, key string, value []byte) map[string][]byte {
 	data = maps.Clone(data)
 	data[key] = value
