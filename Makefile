@@ -7,9 +7,9 @@ BUILD   := go build -ldflags '$(LDFLAGS)'
 RATIFY  := bin/ratify
 
 # What makes the program smaller, and no slower: gRPC without its page of traces, whose html/template would make the linker keep every exported
-# method there is; and the Kubernetes API's types and clients, the largest part and far from each request, without inlining.
+# method there is; and the Kubernetes API's types and clients, the largest part and far from each request, without inlining, as Protocol Buffers are.
 TAGS  := grpcnotrace
-COLD  := -gcflags=k8s.io/...=-l -gcflags=sigs.k8s.io/...=-l
+COLD  := -gcflags=k8s.io/...=-l -gcflags=sigs.k8s.io/...=-l -gcflags=google.golang.org/protobuf/...=-l
 
 # The signing plugin. Notation wants a semantic version without "v", which a commit alone is not.
 PLUGIN         := notation-alibabacloud.secretmanager.plugin

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -56,6 +57,9 @@ var clashing = []string{
 	"github.com/ratify-project/ratify/pkg/verifier/notation",
 }
 
+// heavy is a package of Ratify that the program is not to contain: it links a client of all of Kubernetes, 1 MB.
+const heavy = "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
+
 type listed struct {
 	ImportPath string
 	Imports    []string
@@ -103,8 +107,11 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-func TestNothingRegistersTwice(t *testing.T) {
+func TestNothingUnwanted(t *testing.T) {
 	for _, p := range packages(t) {
+		if p.ImportPath == module+"cmd/ratify" && slices.Contains(p.Deps, heavy) {
+			t.Errorf("%s depends on %s", p.ImportPath, heavy)
+		}
 		for _, dep := range p.Deps {
 			for _, clash := range clashing {
 				if dep == clash {

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	"go.uber.org/goleak"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
@@ -30,24 +29,22 @@ func TestProvide(t *testing.T) {
 	transport := cloud.Transport()
 	defer transport.CloseIdleConnections()
 
-	SetDefaults(Options{Transport: transport, Log: slog.New(slog.DiscardHandler)})
-	defer defaults.Store(nil)
-	p, err := upstream.CreateAuthProviderFromConfig(upstream.AuthProviderConfig{"name": Name,
-		"acrInstancesConfig": []map[string]any{{"demo": "cri-demo000000000001"}}}) // as the marketplace's page has it
+	p, err := New(map[string]any{"name": Name, "acrInstancesConfig": []map[string]any{{"demo": "cri-demo000000000001"}}}, // as the marketplace's page has it
+		Options{Transport: transport, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	const artifact = "demo-registry.cn-hangzhou.cr.aliyuncs.com/ns/repo:v1@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-	provide := func() upstream.AuthConfig {
+	provide := func() AuthConfig {
 		t.Helper()
 		got, err := p.Provide(t.Context(), artifact)
-		if left := time.Until(got.ExpiresOn); err != nil || got.Provider != p || left <= 0 || left > time.Hour-9*time.Second {
+		if left := time.Until(got.ExpiresOn); err != nil || left <= 0 || left > time.Hour-9*time.Second {
 			t.Fatalf("got credentials ending %s, %v", got.ExpiresOn, err)
 		}
 		return got
 	}
 	const url = "https://dockerauth.cn-hangzhou.aliyuncs.com/auth?service=registry.aliyuncs.com:cn-hangzhou:cri-demo000000000001&scope=repository:ns/repo:pull"
-	status := func(a upstream.AuthConfig) int {
+	status := func(a AuthConfig) int {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 		if err != nil {
@@ -69,7 +66,7 @@ func TestProvide(t *testing.T) {
 	if got := status(first); got != http.StatusUnauthorized {
 		t.Fatalf("the token service answers %d to a revoked password", got)
 	}
-	text := p.(RefusalHandler).Refused(artifact, first)
+	text := p.Refused(artifact, first)
 	if !strings.Contains(text, "cri-demo000000000001") || strings.Contains(text, first.Password) {
 		t.Errorf("explanation %q", text)
 	}

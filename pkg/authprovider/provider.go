@@ -7,10 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
-
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/acr"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
@@ -34,8 +31,8 @@ type Provider struct {
 }
 
 var (
-	_ upstream.AuthProvider = (*Provider)(nil)
-	_ RefusalHandler        = (*Provider)(nil)
+	_ AuthProvider   = (*Provider)(nil)
+	_ RefusalHandler = (*Provider)(nil)
 )
 
 // New returns a Provider for the authProvider block of a store. Its errors wrap *acr.ConfigError, which names the field.
@@ -54,28 +51,25 @@ func New(cfg map[string]any, o Options) (*Provider, error) {
 	return &Provider{client: client}, nil
 }
 
-// Enabled returns true: New made sure that there is all it takes.
-func (p *Provider) Enabled(context.Context) bool { return true }
-
 // Provide returns the credentials for an artifact, host[:port]/repository with or without tag and digest. ExpiresOn leaves a margin before
 // their end. The error wraps ErrNotCovered if the host is not one of an ACR instance.
-func (p *Provider) Provide(ctx context.Context, artifact string) (upstream.AuthConfig, error) {
+func (p *Provider) Provide(ctx context.Context, artifact string) (AuthConfig, error) {
 	host, err := hostOf(artifact)
 	if err != nil {
-		return upstream.AuthConfig{}, err
+		return AuthConfig{}, err
 	}
 	token, err := p.client.Token(ctx, host)
 	switch {
 	case errors.Is(err, acr.ErrNotCovered):
-		return upstream.AuthConfig{}, fmt.Errorf("%w %s: %w", ErrNotCovered, Name, err)
+		return AuthConfig{}, fmt.Errorf("%w %s: %w", ErrNotCovered, Name, err)
 	case err != nil:
-		return upstream.AuthConfig{}, err // the store says of which provider
+		return AuthConfig{}, err // the store says of which provider
 	}
-	return upstream.AuthConfig{Username: token.Username, Password: token.Password, Provider: p, ExpiresOn: token.Expires}, nil
+	return AuthConfig{Username: token.Username, Password: token.Password, ExpiresOn: token.Expires}, nil
 }
 
 // Refused implements RefusalHandler.
-func (p *Provider) Refused(artifact string, refused upstream.AuthConfig) string {
+func (p *Provider) Refused(artifact string, refused AuthConfig) string {
 	host, err := hostOf(artifact)
 	if err != nil {
 		return ""
@@ -90,30 +84,4 @@ func hostOf(artifact string) (string, error) {
 		return "", fmt.Errorf("auth provider %s: artifact reference %q has no registry host", Name, artifact)
 	}
 	return host, nil
-}
-
-// defaults are the Options of providers that Ratify's registry makes.
-var defaults atomic.Pointer[Options]
-
-// SetDefaults sets the Options of the providers that Ratify makes by name, as those cannot be handed any.
-func SetDefaults(o Options) { defaults.Store(&o) }
-
-// factory makes providers for Ratify.
-type factory struct{}
-
-// Create implements upstream.AuthProviderFactory.
-func (factory) Create(cfg upstream.AuthProviderConfig) (upstream.AuthProvider, error) {
-	var o Options
-	if set := defaults.Load(); set != nil {
-		o = *set
-	}
-	p, err := New(cfg, o)
-	if err != nil {
-		return nil, err // not p, which would make the interface non-nil
-	}
-	return p, nil
-}
-
-func init() {
-	upstream.Register(Name, factory{})
 }

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
-
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/acr"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
 )
@@ -20,21 +18,10 @@ func clearEnv(t *testing.T) {
 	t.Setenv("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "true")
 }
 
-func TestRegistered(t *testing.T) {
-	clearEnv(t)
-	p, err := upstream.CreateAuthProviderFromConfig(upstream.AuthProviderConfig{"name": Name, "defaultInstanceId": "cri-demo"})
-	if _, ours := p.(*Provider); err != nil || !ours || !p.Enabled(t.Context()) {
-		t.Errorf("got %T, %v", p, err)
-	}
-	p, err = upstream.CreateAuthProviderFromConfig(upstream.AuthProviderConfig{"name": Name, "defaultInstanceId": "nonsense"})
-	if p != nil || err == nil || !strings.Contains(err.Error(), "defaultInstanceId") {
-		t.Errorf("a mistake: %v, %v", p, err)
-	}
-}
-
 func TestNewNamesTheField(t *testing.T) {
 	clearEnv(t)
 	for field, cfg := range map[string]map[string]any{
+		"defaultInstanceId":                {"defaultInstanceId": "nonsense"},
 		"acrInstancesConfig[0].instanceId": {"acrInstancesConfig": []any{map[string]any{"instanceName": "a"}}},
 		"timeout":                          {"timeout": 5},
 	} {
@@ -64,7 +51,7 @@ func TestProvideWithoutCredentials(t *testing.T) {
 		"demo-registry.cn-hangzhou.cr.aliyuncs.com/ns/repo:v": rrsa.ErrNoIdentity,
 	} {
 		got, err := p.Provide(t.Context(), artifact)
-		if !errors.Is(err, want) || got != (upstream.AuthConfig{}) {
+		if !errors.Is(err, want) || got != (AuthConfig{}) {
 			t.Errorf("%s: %+v, %v; want %v", artifact, got, err, want)
 		}
 		if want != ErrNotCovered && errors.Is(err, ErrNotCovered) {
@@ -75,7 +62,7 @@ func TestProvideWithoutCredentials(t *testing.T) {
 		if _, err := p.Provide(t.Context(), artifact); err == nil || errors.Is(err, ErrNotCovered) {
 			t.Errorf("%q: %v", artifact, err)
 		}
-		if text := p.Refused(artifact, upstream.AuthConfig{}); text != "" {
+		if text := p.Refused(artifact, AuthConfig{}); text != "" {
 			t.Errorf("%q refused: %s", artifact, text)
 		}
 	}

@@ -1,31 +1,27 @@
 package builtin
 
 import (
-	"net/http"
+	"fmt"
+	"time"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
-
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider/dockerconfig"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider/k8secrets"
 )
 
-// authProviders makes auth providers of their blocks. Ours have the names of upstream's, which register themselves and cannot be
-// replaced there; all other names are upstream's registry's.
-func authProviders(transport *http.Transport) func(upstream.AuthProviderConfig) (upstream.AuthProvider, error) {
-	return func(block upstream.AuthProviderConfig) (upstream.AuthProvider, error) {
-		if block["name"] == k8secrets.Name {
-			return orNil(k8secrets.New(block, k8secrets.Options{}))
-		}
-		if provider, err := fullAuthProvider(block, transport); provider != nil || err != nil {
-			return provider, err
-		}
-		return upstream.CreateAuthProviderFromConfig(block)
+// newAuthProvider makes an auth provider of its block; nil is the block of Docker's configuration file.
+func (o Options) newAuthProvider(block map[string]any) (authprovider.AuthProvider, error) {
+	switch block["name"] {
+	case nil, dockerconfig.Name:
+		return dockerconfig.New(block, time.Now)
+	case k8secrets.Name:
+		return k8secrets.New(block, k8secrets.Options{})
+	case authprovider.Name:
+		return authprovider.New(block, authprovider.Options{Transport: o.Transport, Log: o.Log, OnRequest: o.Metrics.CloudRequest})
 	}
-}
-
-// orNil makes an interface of a provider that is nil where there is an error.
-func orNil[P upstream.AuthProvider](p P, err error) (upstream.AuthProvider, error) {
-	if err != nil {
-		return nil, err
+	if provider, err := o.newFullAuthProvider(block); provider != nil || err != nil {
+		return provider, err
 	}
-	return p, nil
+	return nil, fmt.Errorf("there is no auth provider %v: there are %s, %s, %s, and in the full build azureWorkloadIdentity, azureManagedIdentity and "+
+		"awsEcrBasic", block["name"], authprovider.Name, dockerconfig.Name, k8secrets.Name)
 }

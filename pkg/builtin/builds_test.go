@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
 	policyconfig "github.com/ratify-project/ratify/pkg/policyprovider/config"
 	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
@@ -21,7 +20,8 @@ import (
 // nothing, and the one that has not says which one has it.
 func TestBuilds(t *testing.T) {
 	transport := http.DefaultTransport.(*http.Transport)
-	f := Factories(Options{Transport: transport, Metrics: metrics.New(), Log: slog.New(slog.DiscardHandler)})
+	o := Options{Transport: transport, Metrics: metrics.New(), Log: slog.New(slog.DiscardHandler)}
+	f := Factories(o)
 	verifier := func(kind string) error {
 		_, err := f.Verifier(t.Context(), verifierconfig.VerifierConfig{"name": kind, "type": kind}, config.VerifierInput{PluginDirs: []string{t.TempDir()}})
 		return err
@@ -35,7 +35,7 @@ func TestBuilds(t *testing.T) {
 		return err
 	}
 	auth := func(name string) error {
-		_, err := authProviders(transport)(upstream.AuthProviderConfig{"name": name})
+		_, err := o.newAuthProvider(map[string]any{"name": name})
 		return err
 	}
 	if err := keys("akv"); err == nil || strings.Contains(err.Error(), "azurekeyvault") == slim {
@@ -64,7 +64,7 @@ func TestBuilds(t *testing.T) {
 		if tt.err != nil {
 			said = tt.err.Error()
 		}
-		for _, unknown := range []string{"no such plugin", "is not one of", "not registered", "not found", "could not be found"} {
+		for _, unknown := range []string{"no such plugin", "is not one of", "there is no auth provider", "not registered", "not found", "could not be found"} {
 			if strings.Contains(said, unknown) {
 				t.Errorf("%s: nobody knows it: %s", tt.part, said)
 			}

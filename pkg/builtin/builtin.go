@@ -19,7 +19,6 @@ import (
 	_ "github.com/ratify-project/ratify/pkg/policyprovider/configpolicy"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/metrics"
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/keymanagementprovider/alibabacloudkms"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/keymanagementprovider/inline"
@@ -52,15 +51,14 @@ func NewRevocation(onDisk bool, log *slog.Logger) (*revocation.Checker, error) {
 	return revocation.New(o)
 }
 
-// Factories returns the parts. It also makes o the defaults of the auth provider alibabacloudAcrBasic.
+// Factories returns the parts.
 func Factories(o Options) config.Factories {
-	authprovider.SetDefaults(authprovider.Options{Transport: o.Transport, Log: o.Log, OnRequest: o.Metrics.CloudRequest})
 	f := config.Factories{
 		Stores: map[string]config.StoreFactory{
 			"oras": func(_ context.Context, c storeconfig.StorePluginConfig, in config.StoreInput) (upstreamstore.ReferrerStore, error) {
 				return referrerstore.New(c, in.Version, referrerstore.Options{
 					Transport: o.Transport, UserAgent: o.UserAgent,
-					NewAuthProvider: authProviders(o.Transport),
+					NewAuthProvider: o.newAuthProvider,
 					OnRequest:       o.Metrics.RegistryRequest, OnCache: o.Metrics.ContentCache, Log: o.Log,
 				})
 			},

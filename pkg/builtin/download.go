@@ -11,7 +11,6 @@ import (
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	pluginsource "github.com/ratify-project/ratify/pkg/common/plugin"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
 	"oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/content"
@@ -30,16 +29,16 @@ const (
 
 // download writes the program that is the first layer of an image to path. What it reads is checked against the digest in the source's
 // reference, if it has one, and the layer against the manifest's.
-func (o Options) download(ctx context.Context, source pluginsource.PluginSource, path string) error {
+func (o Options) download(ctx context.Context, source pluginSource, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
 	defer cancel()
 	// The store knows how to ask a registry in a VPC: oras-go's own client refuses token services whose names lead to private addresses.
 	config := storeconfig.StorePluginConfig{}
 	if source.AuthProvider != nil {
-		config["authProvider"] = map[string]any(source.AuthProvider)
+		config["authProvider"] = source.AuthProvider
 	}
 	store, err := referrerstore.New(config, "", referrerstore.Options{Transport: o.Transport, UserAgent: o.UserAgent, Log: o.Log,
-		NewAuthProvider: authProviders(o.Transport)})
+		NewAuthProvider: o.newAuthProvider})
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,6 @@ import (
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	pluginsource "github.com/ratify-project/ratify/pkg/common/plugin"
 	"github.com/ratify-project/ratify/pkg/featureflag"
 	"oras.land/oras-go/v2"
 
@@ -167,7 +166,7 @@ func TestDownloadWithPrivateTokenService(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "plugin")
 	o := Options{Transport: transport, UserAgent: "test", Log: slog.New(slog.DiscardHandler)}
-	source := pluginsource.PluginSource{Artifact: "registry.example.com/plugin@" + desc.Digest.String(),
+	source := pluginSource{Artifact: "registry.example.com/plugin@" + desc.Digest.String(),
 		AuthProvider: map[string]any{"name": "dockerConfig", "configPath": login}}
 	err = o.download(t.Context(), source, path)
 	if got, readErr := os.ReadFile(path); err != nil || readErr != nil || string(got) != "program" || asked.Load() == 0 {

@@ -2,9 +2,9 @@ package builtin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
-	pluginsource "github.com/ratify-project/ratify/pkg/common/plugin"
 	"github.com/ratify-project/ratify/pkg/featureflag"
 	upstreamstore "github.com/ratify-project/ratify/pkg/referrerstore"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
@@ -12,6 +12,7 @@ import (
 	verifierconfig "github.com/ratify-project/ratify/pkg/verifier/config"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/executable"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/parameter"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 	storeplugin "github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/plugin"
 	verifierplugin "github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verifier/plugin"
@@ -41,6 +42,12 @@ func externalVerifier(o Options) config.VerifierFactory {
 	}
 }
 
+// pluginSource is where a plugin is downloaded from.
+type pluginSource struct {
+	Artifact     string         `json:"artifact"`
+	AuthProvider map[string]any `json:"authProvider"`
+}
+
 // install gets the program that the block's source names, if it names one, into the first plugin directory. Who may write to the source's
 // repository decides what runs here, unless the source has a digest; which is why it is done only with the feature flag.
 func (o Options) install(ctx context.Context, block map[string]any, kind any, directories []string) error {
@@ -52,9 +59,13 @@ func (o Options) install(ctx context.Context, block map[string]any, kind any, di
 		o.Log.Warn("source is ignored: set RATIFY_EXPERIMENTAL_DYNAMIC_PLUGINS=1 to download plugins", "plugin", kind)
 		return nil
 	}
-	parsed, err := pluginsource.ParsePluginSource(source)
+	text, err := json.Marshal(source)
 	if err != nil {
 		return fmt.Errorf("source: %w", err)
+	}
+	var parsed pluginSource
+	if err := parameter.Decode("source", text, &parsed); err != nil {
+		return err
 	}
 	name, ok := kind.(string)
 	if !ok || parsed.Artifact == "" {

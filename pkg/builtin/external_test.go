@@ -53,7 +53,7 @@ func TestExternal(t *testing.T) {
 	}{
 		{"unreachable", newVerifier(verifierconfig.VerifierConfig{"name": "plugin", "source": source}), "source: 127.0.0.1:1/plugin:v1 could not be downloaded: "},
 		{"store", newStore(storeconfig.StorePluginConfig{"name": "plugin", "source": source}), "source: 127.0.0.1:1/plugin:v1 could not be downloaded: "},
-		{"a text", newVerifier(verifierconfig.VerifierConfig{"name": "plugin", "source": "plugin:v1"}), "source: json: cannot unmarshal string"},
+		{"a text", newVerifier(verifierconfig.VerifierConfig{"name": "plugin", "source": "plugin:v1"}), "source: is a JSON string where an object is expected"},
 		{"no artifact", newVerifier(verifierconfig.VerifierConfig{"name": "plugin", "source": map[string]any{}}), "source: needs"},
 		{"no name", newStore(storeconfig.StorePluginConfig{"source": source}), "source: needs"},
 		{"a path", newVerifier(verifierconfig.VerifierConfig{"name": "../plugin", "source": source}), "without a path"},

@@ -4,9 +4,7 @@ package builtin
 
 import (
 	"context"
-	"net/http"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
 	kmpconfig "github.com/ratify-project/ratify/pkg/keymanagementprovider/config"
 	"github.com/ratify-project/ratify/pkg/verifier"
@@ -15,6 +13,7 @@ import (
 	// Upstream's Rego policy, registered by its import.
 	_ "github.com/ratify-project/ratify/pkg/policyprovider/regopolicy"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider/aws"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider/azure"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
@@ -37,13 +36,13 @@ func addFull(f *config.Factories, o Options) {
 	}
 }
 
-// fullAuthProvider makes an auth provider that the slim build leaves out; nil if the block is not that of one.
-func fullAuthProvider(block upstream.AuthProviderConfig, transport *http.Transport) (upstream.AuthProvider, error) {
+// newFullAuthProvider makes an auth provider that the slim build leaves out; nil if the block is not that of one.
+func (o Options) newFullAuthProvider(block map[string]any) (authprovider.AuthProvider, error) {
 	switch name := block["name"]; name {
 	case azure.WorkloadIdentity, azure.ManagedIdentity:
-		return orNil(azure.New(name.(string), block, azure.Options{Transport: transport}))
+		return azure.New(name.(string), block, azure.Options{Transport: o.Transport})
 	case aws.Name:
-		return orNil(aws.New(block, aws.Options{Transport: transport}))
+		return aws.New(block, aws.Options{Transport: o.Transport})
 	}
 	return nil, nil
 }

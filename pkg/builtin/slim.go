@@ -5,14 +5,13 @@ package builtin
 import (
 	"errors"
 	"fmt"
-	"net/http"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	"github.com/ratify-project/ratify/pkg/policyprovider"
 	policyconfig "github.com/ratify-project/ratify/pkg/policyprovider/config"
 	policyfactory "github.com/ratify-project/ratify/pkg/policyprovider/factory"
 	policytypes "github.com/ratify-project/ratify/pkg/policyprovider/types"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/config"
 )
 
@@ -28,7 +27,7 @@ func addFull(f *config.Factories, _ Options) {
 	}
 }
 
-func fullAuthProvider(block upstream.AuthProviderConfig, _ *http.Transport) (upstream.AuthProvider, error) {
+func (Options) newFullAuthProvider(block map[string]any) (authprovider.AuthProvider, error) {
 	switch name := block["name"]; name {
 	case "azureWorkloadIdentity", "azureManagedIdentity", "awsEcrBasic":
 		return nil, fmt.Errorf("auth provider %s is %w", name, errSlim)

@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 )
 
 // user is a provider with the password that the fake is told to want.
 func user(password string) *testProvider {
-	return &testProvider{config: upstream.AuthConfig{Username: "user", Password: password}}
+	return &testProvider{config: authprovider.AuthConfig{Username: "user", Password: password}}
 }
 
 func TestRequestsOfVerification(t *testing.T) {
@@ -46,7 +46,7 @@ func TestRequestsOfVerification(t *testing.T) {
 func TestSchemes(t *testing.T) {
 	for name, test := range map[string]struct {
 		challenge, password string
-		provider            upstream.AuthProvider
+		provider            authprovider.AuthProvider
 	}{
 		"bearer":           {`Bearer realm="https://auth.example.com/token",service="fake"`, "secret", user("secret")},
 		"bearer anonymous": {`Bearer realm="https://auth.example.com/token",service="fake"`, "", nil},
@@ -77,7 +77,7 @@ func TestIdentityToken(t *testing.T) {
 		f.set(func() { f.tokens["by-identity"] = r.PostFormValue("scope") })
 		fmt.Fprint(w, `{"access_token":"by-identity"}`)
 	})
-	s := f.store(&testProvider{config: upstream.AuthConfig{IdentityToken: "identity"}})
+	s := f.store(&testProvider{config: authprovider.AuthConfig{IdentityToken: "identity"}})
 	wantBlobs(t, s, subject, "signature")
 }
 
@@ -113,7 +113,7 @@ func TestRefusedCredentials(t *testing.T) {
 			subject, _ := f.image("app", "v1")
 
 			t.Run("provider has new ones", func(t *testing.T) {
-				p := &refusingProvider{testProvider: *user("old"), next: upstream.AuthConfig{Username: "user", Password: "new"}}
+				p := &refusingProvider{testProvider: *user("old"), next: authprovider.AuthConfig{Username: "user", Password: "new"}}
 				s := f.store(p)
 				if _, err := s.GetSubjectDescriptor(t.Context(), subject); err != nil {
 					t.Fatal(err)
@@ -138,7 +138,7 @@ func TestRefusedCredentials(t *testing.T) {
 				if len(p.refused) != 1 {
 					t.Errorf("the provider had to renew %d times within a minute", len(p.refused))
 				}
-				p.next = upstream.AuthConfig{Username: "user", Password: "new"}
+				p.next = authprovider.AuthConfig{Username: "user", Password: "new"}
 				f.clock.Advance(2 * time.Minute)
 				if _, err := s.GetSubjectDescriptor(t.Context(), subject); err != nil {
 					t.Errorf("after the pause: %v", err)
@@ -153,7 +153,7 @@ func TestRefusedCredentials(t *testing.T) {
 					t.Fatal(err)
 				}
 				f.set(func() { f.password = "new"; clear(f.tokens) })
-				p.set(upstream.AuthConfig{Username: "user", Password: "new", ExpiresOn: f.clock.Now().Add(time.Hour)}, nil)
+				p.set(authprovider.AuthConfig{Username: "user", Password: "new", ExpiresOn: f.clock.Now().Add(time.Hour)}, nil)
 				if _, err := s.GetSubjectDescriptor(t.Context(), subject); err != nil {
 					t.Error(err)
 				}
@@ -166,7 +166,7 @@ func TestRefusedByMany(t *testing.T) {
 	f := newFake(t)
 	f.password = "new"
 	subject, _ := f.image("app", "v1")
-	p := &refusingProvider{testProvider: *user("old"), next: upstream.AuthConfig{Username: "user", Password: "new"}}
+	p := &refusingProvider{testProvider: *user("old"), next: authprovider.AuthConfig{Username: "user", Password: "new"}}
 	s := f.store(p)
 	var wg sync.WaitGroup
 	for i := range 50 {

@@ -14,7 +14,6 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ratify-project/ratify/pkg/common"
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
 	"oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/content"
@@ -70,7 +69,7 @@ func (c *cloud) store() *Store {
 		},
 	}, "1.0.0", Options{
 		Transport: c.Transport(), Now: c.clock.Now, Log: slog.New(slog.DiscardHandler), timeout: forever,
-		NewAuthProvider: func(block upstream.AuthProviderConfig) (upstream.AuthProvider, error) {
+		NewAuthProvider: func(block map[string]any) (authprovider.AuthProvider, error) {
 			return authprovider.New(block, authprovider.Options{Transport: cloudTransport, Now: c.clock.Now, Log: slog.New(slog.DiscardHandler)})
 		},
 	})

@@ -25,7 +25,6 @@ import (
 	ggcrregistry "github.com/google/go-containerregistry/pkg/registry"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/ratify-project/ratify/pkg/common"
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
 	"github.com/sirupsen/logrus"
@@ -36,6 +35,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/testclock"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 )
 
 // dockerConfig is the folder of Docker's configuration, which the docker package reads from the environment once for all.
@@ -293,21 +293,19 @@ func (f *fake) sign(name string, subject ocispec.Descriptor, blob string) (manif
 // testProvider is an auth provider whose answer the test sets.
 type testProvider struct {
 	mu     sync.Mutex
-	config upstream.AuthConfig
+	config authprovider.AuthConfig
 	err    error
 	calls  int
 }
 
-func (p *testProvider) Enabled(context.Context) bool { return true }
-
-func (p *testProvider) Provide(context.Context, string) (upstream.AuthConfig, error) {
+func (p *testProvider) Provide(context.Context, string) (authprovider.AuthConfig, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls++
 	return p.config, p.err
 }
 
-func (p *testProvider) set(config upstream.AuthConfig, err error) {
+func (p *testProvider) set(config authprovider.AuthConfig, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.config, p.err = config, err
@@ -322,11 +320,11 @@ func (p *testProvider) count() int {
 // refusingProvider also takes back what was refused, and then has the next password.
 type refusingProvider struct {
 	testProvider
-	next    upstream.AuthConfig
+	next    authprovider.AuthConfig
 	refused []string
 }
 
-func (p *refusingProvider) Refused(artifact string, refused upstream.AuthConfig) string {
+func (p *refusingProvider) Refused(artifact string, refused authprovider.AuthConfig) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refused = append(p.refused, artifact+" "+refused.Password)
@@ -337,12 +335,12 @@ func (p *refusingProvider) Refused(artifact string, refused upstream.AuthConfig)
 }
 
 // store makes a store that reaches the fake, with keys and values of its configuration, and provider for every auth provider.
-func (f *fake) store(provider upstream.AuthProvider, keysAndValues ...any) *Store {
+func (f *fake) store(provider authprovider.AuthProvider, keysAndValues ...any) *Store {
 	f.t.Helper()
 	return f.storeWith(Options{}, provider, keysAndValues...)
 }
 
-func (f *fake) storeWith(o Options, provider upstream.AuthProvider, keysAndValues ...any) *Store {
+func (f *fake) storeWith(o Options, provider authprovider.AuthProvider, keysAndValues ...any) *Store {
 	f.t.Helper()
 	cfg := storeconfig.StorePluginConfig{"name": "oras"}
 	for i := 0; i < len(keysAndValues); i += 2 {
@@ -352,7 +350,7 @@ func (f *fake) storeWith(o Options, provider upstream.AuthProvider, keysAndValue
 		o.Transport = f.transport()
 	}
 	if provider != nil {
-		o.NewAuthProvider = func(upstream.AuthProviderConfig) (upstream.AuthProvider, error) { return provider, nil }
+		o.NewAuthProvider = func(map[string]any) (authprovider.AuthProvider, error) { return provider, nil }
 	}
 	o.Now = f.clock.Now
 	if o.Log == nil {

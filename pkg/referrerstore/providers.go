@@ -9,10 +9,9 @@ import (
 	"strings"
 	"time"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
-
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/flight"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider/dockerconfig"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/auth"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/cache"
 )
@@ -40,7 +39,7 @@ type providers struct {
 
 // provider is one of them.
 type provider struct {
-	upstream.AuthProvider
+	authprovider.AuthProvider
 	name     string
 	order    int
 	patterns []pattern // none: all registries
@@ -55,8 +54,8 @@ type keptGrant struct {
 	ends  time.Time
 }
 
-// createProvider makes a provider of its block; nil is Ratify's default.
-type createProvider func(upstream.AuthProviderConfig) (upstream.AuthProvider, error)
+// createProvider makes a provider of its block; nil is that of Docker's configuration file.
+type createProvider func(map[string]any) (authprovider.AuthProvider, error)
 
 // newProviders makes the providers of the configuration. Without any there is Docker's configuration file, as upstream has it.
 func newProviders(configs []providerConfig, allowAnonymous bool, create createProvider, now func() time.Time) (*providers, error) {
@@ -66,7 +65,7 @@ func newProviders(configs []providerConfig, allowAnonymous bool, create createPr
 		configs = []providerConfig{{field: "authProvider"}}
 	}
 	for i, c := range configs {
-		name := upstream.DefaultAuthProviderName
+		name := dockerconfig.Name
 		if c.block != nil {
 			var ok bool
 			if name, ok = c.block["name"].(string); !ok || name == "" {
@@ -82,7 +81,7 @@ func newProviders(configs []providerConfig, allowAnonymous bool, create createPr
 	return p, nil
 }
 
-func newProvider(made upstream.AuthProvider, name string, order int, patterns []pattern) *provider {
+func newProvider(made authprovider.AuthProvider, name string, order int, patterns []pattern) *provider {
 	p := &provider{AuthProvider: made, name: name, order: order, patterns: patterns}
 	_, p.cachesItself = made.(authprovider.RefusalHandler)
 	return p
@@ -156,7 +155,7 @@ func (p *providers) ask(ctx context.Context, one *provider, registry, artifact s
 		return kept, nil
 	}
 	flight.Waits(ctx, "auth provider "+one.name)
-	config, err := one.provide(ctx, artifact)
+	config, err := one.Provide(ctx, artifact)
 	credential := auth.Credential{Username: config.Username, Password: config.Password, IdentityToken: config.IdentityToken}
 	grant := auth.Grant{Credential: credential, Provider: one.name}
 	ends := config.ExpiresOn
@@ -165,8 +164,6 @@ func (p *providers) ask(ctx context.Context, one *provider, registry, artifact s
 		grant, ends = auth.Grant{Note: err.Error()}, p.now().Add(uncoveredFor)
 	case err != nil:
 		return auth.Grant{}, err
-	case credential == auth.Credential{} && one.name == upstream.DefaultAuthProviderName:
-		grant, ends = auth.Grant{Note: "auth provider " + one.name + " has no entry for " + registry}, p.now().Add(uncoveredFor)
 	case credential == auth.Credential{}:
 		return auth.Grant{}, errors.New("it returned neither credentials nor an error")
 	}
@@ -174,14 +171,6 @@ func (p *providers) ask(ctx context.Context, one *provider, registry, artifact s
 		p.keep(key, keptGrant{grant, ends})
 	}
 	return grant, nil
-}
-
-// provide asks the provider.
-func (one *provider) provide(ctx context.Context, artifact string) (upstream.AuthConfig, error) {
-	if !one.Enabled(ctx) {
-		return upstream.AuthConfig{}, errors.New("it is not enabled: its configuration or environment is incomplete")
-	}
-	return one.Provide(ctx, artifact)
 }
 
 // Refused forgets a grant and asks its provider for an explanation.
@@ -193,7 +182,7 @@ func (p *providers) Refused(artifact string, refused auth.Grant) string {
 		}
 		p.keep(fmt.Sprint(one.order, " ", registry), keptGrant{})
 		if handler, ok := one.AuthProvider.(authprovider.RefusalHandler); ok {
-			explanation := handler.Refused(artifact, upstream.AuthConfig{Username: refused.Credential.Username,
+			explanation := handler.Refused(artifact, authprovider.AuthConfig{Username: refused.Credential.Username,
 				Password: refused.Credential.Password, IdentityToken: refused.Credential.IdentityToken})
 			if explanation != "" { // else it is another entry of the same provider that covers the registry
 				return explanation

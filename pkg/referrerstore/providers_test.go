@@ -9,15 +9,14 @@ import (
 	"testing"
 	"time"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 )
 
 // named makes providers by the name in their block.
-func named(providers map[string]upstream.AuthProvider) Options {
-	return Options{NewAuthProvider: func(block upstream.AuthProviderConfig) (upstream.AuthProvider, error) {
+func named(providers map[string]authprovider.AuthProvider) Options {
+	return Options{NewAuthProvider: func(block map[string]any) (authprovider.AuthProvider, error) {
 		p, ok := providers[block["name"].(string)]
 		if !ok {
 			return nil, fmt.Errorf("no provider %v", block["name"])
@@ -38,7 +37,7 @@ func TestProviderByPattern(t *testing.T) {
 	s := settingsOf(t, "authProviders", []any{
 		entry("all"), entry("wide", "*.example.com"), entry("narrow", "*.cn.Example.com", "exact.org:5000"), entry("exact", "one.cn.example.com"), entry("wide2", "*.example.com"),
 	})
-	o := named(map[string]upstream.AuthProvider{"all": user("all"), "wide": user("wide"), "narrow": user("narrow"), "exact": user("exact"), "wide2": user("wide2")})
+	o := named(map[string]authprovider.AuthProvider{"all": user("all"), "wide": user("wide"), "narrow": user("narrow"), "exact": user("exact"), "wide2": user("wide2")})
 	p, err := newProviders(s.providers, true, o.NewAuthProvider, time.Now)
 	if err != nil {
 		t.Fatal(err)
@@ -89,24 +88,24 @@ func TestUncoveredRegistry(t *testing.T) {
 		f.wantCalls("anonymous access is not allowed", map[string]int{})
 		_, err = f.store(failing).GetSubjectDescriptor(t.Context(), subject)
 		wantError(t, err, registryHost, "STS answered 403")
-		_, err = f.storeNamed(named(map[string]upstream.AuthProvider{"empty": &testProvider{}}), "authProvider", entry("empty")).GetSubjectDescriptor(t.Context(), subject)
+		_, err = f.storeNamed(named(map[string]authprovider.AuthProvider{"empty": &testProvider{}}), "authProvider", entry("empty")).GetSubjectDescriptor(t.Context(), subject)
 		wantError(t, err, registryHost, "neither credentials nor an error")
 		f.wantCalls("a failing provider", map[string]int{})
 	})
 	t.Run("next provider", func(t *testing.T) {
-		o := named(map[string]upstream.AuthProvider{"first": uncovered, "second": user("secret")})
+		o := named(map[string]authprovider.AuthProvider{"first": uncovered, "second": user("secret")})
 		s := f.storeNamed(o, "authProviders", []any{entry("first"), entry("second")})
 		if _, err := s.GetSubjectDescriptor(t.Context(), subject); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("failing provider is not passed over", func(t *testing.T) {
-		o := named(map[string]upstream.AuthProvider{"first": failing, "second": user("secret")})
+		o := named(map[string]authprovider.AuthProvider{"first": failing, "second": user("secret")})
 		_, err := f.storeNamed(o, "authProviders", []any{entry("first"), entry("second")}).GetSubjectDescriptor(t.Context(), subject)
 		wantError(t, err, "auth provider first", "STS answered 403", "authProviders[].registries")
 	})
 	t.Run("none named", func(t *testing.T) {
-		o := named(map[string]upstream.AuthProvider{"first": failing})
+		o := named(map[string]authprovider.AuthProvider{"first": failing})
 		_, err := f.storeNamed(o, "authProviders", []any{entry("first", "*.aliyuncs.com")}).GetSubjectDescriptor(t.Context(), subject)
 		wantError(t, err, "anonymous access", "no entry of authProviders names "+registryHost)
 	})
@@ -119,7 +118,7 @@ func TestUncoveredRegistry(t *testing.T) {
 		if p.count() != 1 {
 			t.Errorf("asked %d times", p.count())
 		}
-		p.set(upstream.AuthConfig{Username: "user", Password: "secret"}, nil)
+		p.set(authprovider.AuthConfig{Username: "user", Password: "secret"}, nil)
 		f.clock.Advance(2 * time.Minute)
 		if _, err := s.GetSubjectDescriptor(t.Context(), subject); err != nil {
 			t.Error(err)
@@ -178,7 +177,7 @@ type hangingProvider struct {
 	release chan struct{}
 }
 
-func (p *hangingProvider) Provide(ctx context.Context, artifact string) (upstream.AuthConfig, error) {
+func (p *hangingProvider) Provide(ctx context.Context, artifact string) (authprovider.AuthConfig, error) {
 	config, err := p.testProvider.Provide(ctx, artifact)
 	if p.count() == 1 {
 		close(p.reached)
@@ -192,7 +191,7 @@ func TestProviderHangs(t *testing.T) {
 	for _, name := range []string{"slow", "dockerConfig"} {
 		hanging := &hangingProvider{testProvider: *user("secret"), reached: make(chan struct{}), release: make(chan struct{})}
 		p, err := newProviders([]providerConfig{{field: "authProvider", block: map[string]any{"name": name}}}, true,
-			func(upstream.AuthProviderConfig) (upstream.AuthProvider, error) { return hanging, nil }, time.Now)
+			func(map[string]any) (authprovider.AuthProvider, error) { return hanging, nil }, time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -221,8 +220,8 @@ func TestRefusalReachesWhoeverCovers(t *testing.T) {
 	f.sign("app", desc, "signature")
 	elsewhere := &elsewhereProvider{}
 	covering := &refusingProvider{testProvider: *user("old"), next: user("new").config}
-	entries := []upstream.AuthProvider{elsewhere, covering}
-	o := Options{NewAuthProvider: func(upstream.AuthProviderConfig) (upstream.AuthProvider, error) {
+	entries := []authprovider.AuthProvider{elsewhere, covering}
+	o := Options{NewAuthProvider: func(map[string]any) (authprovider.AuthProvider, error) {
 		made := entries[0]
 		entries = entries[1:]
 		return made, nil
@@ -233,11 +232,11 @@ func TestRefusalReachesWhoeverCovers(t *testing.T) {
 // elsewhereProvider covers no registry of the tests.
 type elsewhereProvider struct{ testProvider }
 
-func (*elsewhereProvider) Provide(context.Context, string) (upstream.AuthConfig, error) {
-	return upstream.AuthConfig{}, authprovider.ErrNotCovered
+func (*elsewhereProvider) Provide(context.Context, string) (authprovider.AuthConfig, error) {
+	return authprovider.AuthConfig{}, authprovider.ErrNotCovered
 }
 
-func (*elsewhereProvider) Refused(string, upstream.AuthConfig) string { return "" }
+func (*elsewhereProvider) Refused(string, authprovider.AuthConfig) string { return "" }
 
 func TestProviderPanics(t *testing.T) {
 	f := newFake(t)
@@ -248,4 +247,4 @@ func TestProviderPanics(t *testing.T) {
 
 type panicking struct{ *testProvider }
 
-func (panicking) Enabled(context.Context) bool { panic("boom") }
+func (panicking) Provide(context.Context, string) (authprovider.AuthConfig, error) { panic("boom") }

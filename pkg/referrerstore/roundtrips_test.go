@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ratify-project/ratify/pkg/common"
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	exectypes "github.com/ratify-project/ratify/pkg/executor/types"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
 	"github.com/ratify-project/ratify/pkg/policyprovider"
@@ -18,6 +17,7 @@ import (
 	stores "github.com/ratify-project/ratify/pkg/referrerstore"
 	"github.com/ratify-project/ratify/pkg/verifier"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/verification"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
 )
@@ -172,7 +172,7 @@ func TestRoundTrips(t *testing.T) {
 			{"first contact", images[0], 4, with("GET v2")},
 			{"new repository", images[1], 3, with()},
 		})
-		s := f.store(&refusingProvider{testProvider: *user("old"), next: upstream.AuthConfig{Username: "user", Password: "secret"}})
+		s := f.store(&refusingProvider{testProvider: *user("old"), next: authprovider.AuthConfig{Username: "user", Password: "secret"}})
 		p.take(t, engine(s), f.counts, []step{{"refused password", images[0], 5, with("GET v2", "HEAD manifests", "GET referrers")}})
 	})
 	t.Run("a tag, resolved and then verified", func(t *testing.T) {

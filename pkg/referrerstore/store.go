@@ -8,13 +8,14 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
 	upstream "github.com/ratify-project/ratify/pkg/referrerstore"
 	storeconfig "github.com/ratify-project/ratify/pkg/referrerstore/config"
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider/dockerconfig"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/auth"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/cache"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore/internal/transport"
@@ -31,9 +32,9 @@ type Options struct {
 	OnCache   func(hit bool)                // told of each look-up of a manifest or blob in the caches
 	Now       func() time.Time              // nil: time.Now
 	Log       *slog.Logger                  // nil: slog.Default()
-	// NewAuthProvider makes an auth provider of its block; nil: Ratify's registry of them. The block is nil if none is configured. The provider
+	// NewAuthProvider makes an auth provider of its block; nil: there is dockerConfig only. The block is nil if none is configured. The provider
 	// is asked by several callers at once.
-	NewAuthProvider func(authprovider.AuthProviderConfig) (authprovider.AuthProvider, error)
+	NewAuthProvider func(map[string]any) (authprovider.AuthProvider, error)
 
 	timeout time.Duration // of one call; 0: callTimeout
 }
@@ -76,7 +77,7 @@ func New(cfg storeconfig.StorePluginConfig, version string, o Options) (*Store, 
 		o.Log = slog.Default()
 	}
 	if o.NewAuthProvider == nil {
-		o.NewAuthProvider = authprovider.CreateAuthProviderFromConfig
+		o.NewAuthProvider = func(block map[string]any) (authprovider.AuthProvider, error) { return dockerconfig.New(block, o.Now) }
 	}
 	if o.OnCache == nil {
 		o.OnCache = func(bool) {}

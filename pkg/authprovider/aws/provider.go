@@ -22,7 +22,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/httplimit"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
@@ -67,7 +66,7 @@ type Provider struct {
 	now    func() time.Time
 }
 
-var _ upstream.AuthProvider = (*Provider)(nil)
+var _ authprovider.AuthProvider = (*Provider)(nil)
 
 // New returns a Provider for the authProvider block of a store, which has a name and no other key. An error names the key or the
 // environment's variable. It asks nobody yet.
@@ -126,16 +125,13 @@ func limitAnswers(stack *middleware.Stack) error {
 	}), middleware.After)
 }
 
-// Enabled returns true: New made sure that there is all it takes.
-func (p *Provider) Enabled(context.Context) bool { return true }
-
 // Provide returns the credentials for an artifact, host/repository with or without tag and digest. The error wraps
 // authprovider.ErrNotCovered if the host is not ECR's.
-func (p *Provider) Provide(ctx context.Context, artifact string) (upstream.AuthConfig, error) {
+func (p *Provider) Provide(ctx context.Context, artifact string) (authprovider.AuthConfig, error) {
 	registry, _, _ := strings.Cut(artifact, "/")
 	match := host.FindStringSubmatch(strings.TrimSuffix(strings.ToLower(registry), ":443"))
 	if match == nil {
-		return upstream.AuthConfig{}, fmt.Errorf("%w %s: %s is not a host of ECR (<account>.dkr.ecr.<region>.amazonaws.com): use dockerConfig or k8Secrets for it",
+		return authprovider.AuthConfig{}, fmt.Errorf("%w %s: %s is not a host of ECR (<account>.dkr.ecr.<region>.amazonaws.com): use dockerConfig or k8Secrets for it",
 			authprovider.ErrNotCovered, Name, registry)
 	}
 	region := match[1]
@@ -146,21 +142,21 @@ func (p *Provider) Provide(ctx context.Context, artifact string) (upstream.AuthC
 		}
 	}).GetAuthorizationToken(ctx, nil)
 	if err != nil {
-		return upstream.AuthConfig{}, fmt.Errorf("asking ECR in %s for an authorization token as role %s: %w "+
+		return authprovider.AuthConfig{}, fmt.Errorf("asking ECR in %s for an authorization token as role %s: %w "+
 			"(check the role's trust policy, its permission ecr:GetAuthorizationToken, and that STS and ECR can be reached)",
 			region, os.Getenv("AWS_ROLE_ARN"), err)
 	}
 	if len(answer.AuthorizationData) == 0 {
-		return upstream.AuthConfig{}, errNoToken
+		return authprovider.AuthConfig{}, errNoToken
 	}
 	data := answer.AuthorizationData[0]
 	decoded, err := base64.StdEncoding.DecodeString(aws.ToString(data.AuthorizationToken))
 	user, password, ok := strings.Cut(string(decoded), ":")
 	if err != nil || !ok || password == "" {
-		return upstream.AuthConfig{}, errNoToken // not err, which may quote the token
+		return authprovider.AuthConfig{}, errNoToken // not err, which may quote the token
 	}
 	ends := cmp.Or(aws.ToTime(data.ExpiresAt), p.now().Add(defaultLife))
-	return upstream.AuthConfig{Username: user, Password: password, Provider: p, ExpiresOn: ends.Add(-margin)}, nil
+	return authprovider.AuthConfig{Username: user, Password: password, ExpiresOn: ends.Add(-margin)}, nil
 }
 
 // errNoToken reports an answer of ECR that is of no use.

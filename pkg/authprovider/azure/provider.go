@@ -16,7 +16,6 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/containers/azcontainerregistry"
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/httplimit"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
@@ -59,7 +58,7 @@ type Provider struct {
 	now        func() time.Time
 }
 
-var _ upstream.AuthProvider = (*Provider)(nil)
+var _ authprovider.AuthProvider = (*Provider)(nil)
 
 // New returns the provider of a name, WorkloadIdentity or ManagedIdentity, for the authProvider block of a store. An error names the key or
 // the environment's variable. It asks nobody yet.
@@ -115,40 +114,37 @@ func direct(t *http.Transport) *http.Transport {
 	return t
 }
 
-// Enabled returns true: New made sure that there is all it takes.
-func (p *Provider) Enabled(context.Context) bool { return true }
-
 // Provide returns the credentials for an artifact, host/repository with or without tag and digest. The error wraps
 // authprovider.ErrNotCovered if the host is none of the endpoints.
-func (p *Provider) Provide(ctx context.Context, artifact string) (upstream.AuthConfig, error) {
+func (p *Provider) Provide(ctx context.Context, artifact string) (authprovider.AuthConfig, error) {
 	registry, _, _ := strings.Cut(artifact, "/")
 	host := strings.TrimSuffix(strings.ToLower(registry), ":443")
 	if !p.settings.covers(host) {
-		return upstream.AuthConfig{}, fmt.Errorf("%w %s: %s is none of its endpoints (%s)",
+		return authprovider.AuthConfig{}, fmt.Errorf("%w %s: %s is none of its endpoints (%s)",
 			authprovider.ErrNotCovered, p.name, registry, strings.Join(p.settings.endpoints, ", "))
 	}
 	token, err := p.credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
 	if err != nil {
-		return upstream.AuthConfig{}, fmt.Errorf("getting a token of client %s in tenant %s: %w", p.settings.clientID, p.settings.tenantID, plain(err))
+		return authprovider.AuthConfig{}, fmt.Errorf("getting a token of client %s in tenant %s: %w", p.settings.clientID, p.settings.tenantID, plain(err))
 	}
 	client, err := azcontainerregistry.NewAuthenticationClient("https://"+host, &azcontainerregistry.AuthenticationClientOptions{ClientOptions: p.client})
 	if err != nil {
-		return upstream.AuthConfig{}, err
+		return authprovider.AuthConfig{}, err
 	}
 	answer, err := client.ExchangeAADAccessTokenForACRRefreshToken(ctx, azcontainerregistry.PostContentSchemaGrantTypeAccessToken, host,
 		&azcontainerregistry.AuthenticationClientExchangeAADAccessTokenForACRRefreshTokenOptions{AccessToken: &token.Token, Tenant: &p.settings.tenantID})
 	if err != nil {
-		return upstream.AuthConfig{}, fmt.Errorf("exchanging the token of client %s at %s: %w (check that it has the role AcrPull)",
+		return authprovider.AuthConfig{}, fmt.Errorf("exchanging the token of client %s at %s: %w (check that it has the role AcrPull)",
 			p.settings.clientID, host, plain(err))
 	}
 	if answer.RefreshToken == nil || *answer.RefreshToken == "" {
-		return upstream.AuthConfig{}, fmt.Errorf("the answer of %s/oauth2/exchange holds no refresh_token", host)
+		return authprovider.AuthConfig{}, fmt.Errorf("the answer of %s/oauth2/exchange holds no refresh_token", host)
 	}
 	ends := p.now().Add(refreshTokenLife)
 	if token.ExpiresOn.Before(ends) {
 		ends = token.ExpiresOn
 	}
-	return upstream.AuthConfig{Username: user, Password: *answer.RefreshToken, Provider: p, ExpiresOn: ends}, nil
+	return authprovider.AuthConfig{Username: user, Password: *answer.RefreshToken, ExpiresOn: ends}, nil
 }
 
 // plain words errors of Azure's SDK in a line: its own have a dozen, with the whole answer.

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
-
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/azure"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator/network"
@@ -62,7 +60,7 @@ func provider(t *testing.T, name string, transport *http.Transport, block map[st
 }
 
 // admitted tells whether the registry's token service takes the credentials.
-func admitted(t *testing.T, transport *http.Transport, config upstream.AuthConfig) bool {
+func admitted(t *testing.T, transport *http.Transport, config authprovider.AuthConfig) bool {
 	t.Helper()
 	query := url.Values{"service": {azure.RegistryHost}, "scope": {"repository:team/app:pull"}}
 	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+azure.RegistryHost+"/oauth2/token?"+query.Encode(), nil)

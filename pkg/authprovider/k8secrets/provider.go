@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,7 +42,7 @@ type Provider struct {
 	now      func() time.Time
 }
 
-var _ upstream.AuthProvider = (*Provider)(nil)
+var _ authprovider.AuthProvider = (*Provider)(nil)
 
 // New returns a Provider for the authProvider block of a store. An error names the key or the environment's variable. It asks nobody yet.
 func New(block map[string]any, o Options) (*Provider, error) {
@@ -76,36 +75,33 @@ func New(block map[string]any, o Options) (*Provider, error) {
 	return &Provider{settings: s, cluster: cluster, now: o.Now}, nil
 }
 
-// Enabled returns true: New made sure that there is all it takes.
-func (p *Provider) Enabled(context.Context) bool { return true }
-
 // Provide returns the credentials for an artifact, host[:port]/repository with or without tag and digest: of the first Secret that names the
 // host. The error wraps authprovider.ErrNotCovered if all Secrets were read and none does; what could not be read is another error.
-func (p *Provider) Provide(ctx context.Context, artifact string) (upstream.AuthConfig, error) {
+func (p *Provider) Provide(ctx context.Context, artifact string) (authprovider.AuthConfig, error) {
 	registry, _, _ := strings.Cut(artifact, "/")
 	var notes []string
-	try := func(name secretName, listed bool) (upstream.AuthConfig, bool, error) {
+	try := func(name secretName, listed bool) (authprovider.AuthConfig, bool, error) {
 		secret, err := get(ctx, p.cluster.Secrets(name.Namespace).Get, name.Name)
 		switch {
 		case apierrors.IsNotFound(err): // as the kubelet has it, and upstream
 			notes = append(notes, fmt.Sprintf("there is no Secret %s", name))
-			return upstream.AuthConfig{}, false, nil
+			return authprovider.AuthConfig{}, false, nil
 		case err != nil:
-			return upstream.AuthConfig{}, false, p.explain("Secret "+name.String(), "secrets", name.Namespace, err)
+			return authprovider.AuthConfig{}, false, p.explain("Secret "+name.String(), "secrets", name.Namespace, err)
 		}
 		found, ok, err := find(secret, registry)
 		switch {
 		case errors.Is(err, errType) && !listed:
 			notes = append(notes, fmt.Sprintf("Secret %s: %v", name, err))
-			return upstream.AuthConfig{}, false, nil
+			return authprovider.AuthConfig{}, false, nil
 		case err != nil:
-			return upstream.AuthConfig{}, false, fmt.Errorf("in Secret %s: %w", name, err)
+			return authprovider.AuthConfig{}, false, fmt.Errorf("in Secret %s: %w", name, err)
 		case !ok:
 			notes = append(notes, fmt.Sprintf("Secret %s has no entry for it", name))
-			return upstream.AuthConfig{}, false, nil
+			return authprovider.AuthConfig{}, false, nil
 		}
-		return upstream.AuthConfig{Username: found.Username, Password: found.Password, IdentityToken: found.IdentityToken, Provider: p,
-			ExpiresOn: p.now().Add(p.settings.life)}, true, nil
+		found.ExpiresOn = p.now().Add(p.settings.life)
+		return found, true, nil
 	}
 	for _, name := range p.settings.Secrets {
 		if config, ok, err := try(name, true); ok || err != nil {
@@ -114,11 +110,11 @@ func (p *Provider) Provide(ctx context.Context, artifact string) (upstream.AuthC
 	}
 	account, err := get(ctx, p.cluster.ServiceAccounts(p.settings.namespace).Get, p.settings.ServiceAccountName)
 	if err != nil {
-		return upstream.AuthConfig{}, p.explain("service account "+p.settings.namespace+"/"+p.settings.ServiceAccountName, "serviceaccounts", p.settings.namespace, err)
+		return authprovider.AuthConfig{}, p.explain("service account "+p.settings.namespace+"/"+p.settings.ServiceAccountName, "serviceaccounts", p.settings.namespace, err)
 	}
 	for i, pull := range account.ImagePullSecrets {
 		if i == maxSecrets {
-			return upstream.AuthConfig{}, fmt.Errorf("service account %s/%s has more than %d imagePullSecrets", p.settings.namespace, account.Name, maxSecrets)
+			return authprovider.AuthConfig{}, fmt.Errorf("service account %s/%s has more than %d imagePullSecrets", p.settings.namespace, account.Name, maxSecrets)
 		}
 		if config, ok, err := try(secretName{Name: pull.Name, Namespace: p.settings.namespace}, false); ok || err != nil {
 			return config, err
@@ -127,7 +123,7 @@ func (p *Provider) Provide(ctx context.Context, artifact string) (upstream.AuthC
 	if len(notes) == 0 {
 		notes = []string{fmt.Sprintf("service account %s/%s has no imagePullSecrets", p.settings.namespace, p.settings.ServiceAccountName)}
 	}
-	return upstream.AuthConfig{}, fmt.Errorf("%w %s: %s: %s", authprovider.ErrNotCovered, Name, registry, strings.Join(notes, "; "))
+	return authprovider.AuthConfig{}, fmt.Errorf("%w %s: %s: %s", authprovider.ErrNotCovered, Name, registry, strings.Join(notes, "; "))
 }
 
 // get reads an object, again if the API server does not take the pod's token: after a rotation the file has a new one.

@@ -335,18 +335,3 @@ func TestConfig(t *testing.T) {
 		t.Errorf("without a namespace: %v", err)
 	}
 }
-
-func FuzzFind(f *testing.F) {
-	f.Add([]byte(auths(registry, "x")), registry, false)
-	f.Add([]byte(`{"https://index.docker.io/v1/":{"auth":"dTpw"}}`), "docker.io", true)
-	f.Fuzz(func(t *testing.T, content []byte, registry string, legacy bool) {
-		secret := &core.Secret{Type: core.SecretTypeDockerConfigJson, Data: map[string][]byte{core.DockerConfigJsonKey: content}}
-		if legacy {
-			secret = &core.Secret{Type: core.SecretTypeDockercfg, Data: map[string][]byte{core.DockerConfigKey: content}}
-		}
-		found, ok, err := find(secret, registry)
-		if ok && (err != nil || found.Username == "" && found.Password == "" && found.IdentityToken == "") {
-			t.Errorf("%q: %+v, %v", content, found, err)
-		}
-	})
-}

@@ -16,10 +16,23 @@ import (
 	"github.com/ratify-project/ratify/pkg/ocispecs"
 	"github.com/ratify-project/ratify/pkg/referrerstore"
 	"github.com/ratify-project/ratify/pkg/referrerstore/config"
-	upstream "github.com/ratify-project/ratify/pkg/referrerstore/plugin"
 	"github.com/ratify-project/ratify/pkg/referrerstore/types"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/executable"
+)
+
+// The protocol of Ratify v1.4 (pkg/referrerstore/plugin there, which links a client of all of Kubernetes): what a program is told besides its
+// input, and the commands.
+const (
+	commandVariable   = "RATIFY_STORE_COMMAND"
+	subjectVariable   = "RATIFY_STORE_SUBJECT"
+	versionVariable   = "RATIFY_STORE_VERSION"
+	argumentsVariable = "RATIFY_STORE_ARGS"
+
+	listReferrers = "LISTREFERRERS"
+	getBlob       = "GETBLOB"
+	getManifest   = "GETREFMANIFEST"
+	getDescriptor = "GETSUBJECTDESCRIPTOR"
 )
 
 // maxReferrers bounds a page of a referrers list. Images have a handful; each costs a run of a program, and a verification.
@@ -74,7 +87,7 @@ func (s *Store) GetConfig() *config.StoreConfig { return &s.config }
 func (s *Store) ListReferrers(ctx context.Context, subject common.Reference, artifactTypes []string, nextToken string,
 	_ *ocispecs.SubjectDescriptor) (referrerstore.ListReferrersResult, error) {
 	var page types.ReferrersResult
-	err := s.ask(ctx, upstream.ListReferrersCommand, subject, &page,
+	err := s.ask(ctx, listReferrers, subject, &page,
 		[2]string{"nextToken", nextToken}, [2]string{"artifactTypes", strings.Join(artifactTypes, ",")})
 	if err == nil {
 		err = checkPage(page, nextToken)
@@ -117,7 +130,7 @@ func (s *Store) blob(ctx context.Context, subject common.Reference, id digest.Di
 	if err := id.Validate(); err != nil {
 		return nil, err
 	}
-	output, err := s.run(ctx, upstream.GetBlobContentCommand, subject, [2]string{"digest", id.String()})
+	output, err := s.run(ctx, getBlob, subject, [2]string{"digest", id.String()})
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +148,7 @@ func (s *Store) GetReferenceManifest(ctx context.Context, subject common.Referen
 	var manifest ocispecs.ReferenceManifest
 	err := desc.Digest.Validate()
 	if err == nil {
-		err = s.ask(ctx, upstream.GetRefManifestCommand, subject, &manifest, [2]string{"digest", desc.Digest.String()})
+		err = s.ask(ctx, getManifest, subject, &manifest, [2]string{"digest", desc.Digest.String()})
 	}
 	for i, blob := range manifest.Blobs {
 		if problem := check(blob); err == nil && problem != nil {
@@ -154,7 +167,7 @@ func (s *Store) GetReferenceManifest(ctx context.Context, subject common.Referen
 // GetSubjectDescriptor finds out what subject refers to.
 func (s *Store) GetSubjectDescriptor(ctx context.Context, subject common.Reference) (*ocispecs.SubjectDescriptor, error) {
 	var desc ocispecs.SubjectDescriptor
-	err := s.ask(ctx, upstream.GetSubjectDescriptor, subject, &desc)
+	err := s.ask(ctx, getDescriptor, subject, &desc)
 	if err == nil {
 		err = check(desc.Descriptor)
 	}
@@ -208,9 +221,9 @@ func (s *Store) run(ctx context.Context, command string, subject common.Referenc
 		return executable.Output{}, fmt.Errorf("write the input of plugin %s: %w", s.path, err)
 	}
 	return executable.Run(ctx, s.path, stdin, []string{
-		upstream.CommandEnvKey + "=" + command,
-		upstream.SubjectEnvKey + "=" + subject.String(),
-		upstream.ArgsEnvKey + "=" + strings.Join(joined, ";"),
-		upstream.VersionEnvKey + "=" + s.config.Version,
+		commandVariable + "=" + command,
+		subjectVariable + "=" + subject.String(),
+		argumentsVariable + "=" + strings.Join(joined, ";"),
+		versionVariable + "=" + s.config.Version,
 	})
 }

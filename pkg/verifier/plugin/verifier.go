@@ -14,10 +14,18 @@ import (
 	"github.com/ratify-project/ratify/pkg/referrerstore"
 	"github.com/ratify-project/ratify/pkg/verifier"
 	"github.com/ratify-project/ratify/pkg/verifier/config"
-	upstream "github.com/ratify-project/ratify/pkg/verifier/plugin"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/artifact"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/executable"
+)
+
+// The protocol of Ratify v1.4 (pkg/verifier/plugin there, which links a client of all of Kubernetes): what a program is told besides its input.
+const (
+	commandVariable = "RATIFY_VERIFIER_COMMAND"
+	subjectVariable = "RATIFY_VERIFIER_SUBJECT"
+	versionVariable = "RATIFY_VERIFIER_VERSION"
+
+	verifyCommand = "VERIFY"
 )
 
 // maxBlobs bounds what a referrer may have in all its blobs, by its manifest. Programs read them whole. SBOMs and scan reports have some
@@ -95,9 +103,9 @@ func (v *Verifier) Verify(ctx context.Context, subject common.Reference, desc oc
 		return verifier.VerifierResult{}, fmt.Errorf("write the input of plugin %s: %w", v.path, err)
 	}
 	output, err := executable.Run(ctx, v.path, stdin, []string{
-		upstream.CommandEnvKey + "=" + upstream.VerifyCommand,
-		upstream.SubjectEnvKey + "=" + subject.String(),
-		upstream.VersionEnvKey + "=" + v.version,
+		commandVariable + "=" + verifyCommand,
+		subjectVariable + "=" + subject.String(),
+		versionVariable + "=" + v.version,
 	})
 	if err != nil {
 		return verifier.VerifierResult{}, err

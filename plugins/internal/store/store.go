@@ -11,11 +11,11 @@ import (
 	"strings"
 	"time"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	"github.com/ratify-project/ratify/pkg/referrerstore/config"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider/dockerconfig"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider/k8secrets"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/referrerstore"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/plugins/internal/tokencache"
@@ -63,7 +63,7 @@ func Open(cfg config.StorePluginConfig, version string, cache *tokencache.Direct
 	if cfg["name"] == Name && !has(cfg, "authProvider") && !has(cfg, "authProviders") {
 		cfg["authProvider"] = map[string]any{"name": authprovider.Name}
 	}
-	return referrerstore.New(cfg, version, referrerstore.Options{NewAuthProvider: func(block upstream.AuthProviderConfig) (upstream.AuthProvider, error) {
+	return referrerstore.New(cfg, version, referrerstore.Options{NewAuthProvider: func(block map[string]any) (authprovider.AuthProvider, error) {
 		return newAuthProvider(block, cache)
 	}})
 }
@@ -79,25 +79,21 @@ func has(cfg config.StorePluginConfig, key string) bool {
 }
 
 // newAuthProvider makes an auth provider of its block; that of none is Docker's configuration file.
-func newAuthProvider(block upstream.AuthProviderConfig, cache *tokencache.Directory) (upstream.AuthProvider, error) {
+func newAuthProvider(block map[string]any, cache *tokencache.Directory) (authprovider.AuthProvider, error) {
 	switch name := block["name"]; name {
-	case nil, upstream.DefaultAuthProviderName:
-		return upstream.CreateAuthProviderFromConfig(block)
+	case nil, dockerconfig.Name:
+		return dockerconfig.New(block, time.Now)
 	case k8secrets.Name:
-		p, err := k8secrets.New(block, k8secrets.Options{})
-		if err != nil {
-			return nil, err // not p, which would make the interface non-nil
-		}
-		return p, nil
+		return k8secrets.New(block, k8secrets.Options{})
 	case authprovider.Name:
 		return newACR(block, cache)
 	}
-	return nil, errors.New("plugins have " + strings.Join([]string{authprovider.Name, k8secrets.Name, upstream.DefaultAuthProviderName}, ", ") +
+	return nil, errors.New("plugins have " + strings.Join([]string{authprovider.Name, k8secrets.Name, dockerconfig.Name}, ", ") +
 		" only: use the store of Ratify, or the image of Ratify for Alibaba Cloud")
 }
 
 // newACR makes the auth provider of ACR. Its passwords are kept in the cache if there is one, and if it is known whose they are.
-func newACR(block upstream.AuthProviderConfig, cache *tokencache.Directory) (upstream.AuthProvider, error) {
+func newACR(block map[string]any, cache *tokencache.Directory) (authprovider.AuthProvider, error) {
 	var role *rrsa.Provider // whose sessions the passwords are asked for with; nil for credentials of other types than RRSA's
 	var options authprovider.Options
 	if keep := Sessions(cache); keep != nil {
@@ -128,7 +124,7 @@ func newACR(block upstream.AuthProviderConfig, cache *tokencache.Directory) (ups
 
 // identityOf says all that the passwords depend on besides the registry: the configuration, the environment of Alibaba Cloud's, and whose the
 // sessions are that they are asked for with.
-func identityOf(block upstream.AuthProviderConfig, whose string) (string, error) {
+func identityOf(block map[string]any, whose string) (string, error) {
 	configured, err := json.Marshal(block) // with sorted keys
 	if err != nil {
 		return "", err

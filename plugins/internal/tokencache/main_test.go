@@ -11,8 +11,9 @@ import (
 	"testing"
 	"time"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	"go.uber.org/goleak"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -51,18 +52,16 @@ type issuer struct {
 	fails   error
 }
 
-func (i *issuer) Enabled(context.Context) bool { return true }
-
-func (i *issuer) Provide(_ context.Context, artifact string) (upstream.AuthConfig, error) {
+func (i *issuer) Provide(_ context.Context, artifact string) (authprovider.AuthConfig, error) {
 	n := i.asked.Add(1)
 	time.Sleep(i.takes) // in a bubble of synctest
 	if i.fails != nil {
-		return upstream.AuthConfig{}, i.fails
+		return authprovider.AuthConfig{}, i.fails
 	}
-	return upstream.AuthConfig{Username: "user", Password: artifact + string('0'+rune(n)), ExpiresOn: i.now().Add(i.life)}, nil
+	return authprovider.AuthConfig{Username: "user", Password: artifact + string('0'+rune(n)), ExpiresOn: i.now().Add(i.life)}, nil
 }
 
-func (i *issuer) Refused(string, upstream.AuthConfig) string {
+func (i *issuer) Refused(string, authprovider.AuthConfig) string {
 	i.refused.Add(1)
 	return "explained"
 }

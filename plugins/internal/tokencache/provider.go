@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
-
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 )
 
@@ -17,7 +15,7 @@ const refusalPause = time.Minute
 
 // Inner is the auth provider whose passwords are kept.
 type Inner interface {
-	upstream.AuthProvider
+	authprovider.AuthProvider
 	authprovider.RefusalHandler
 }
 
@@ -45,23 +43,20 @@ func New(inner Inner, dir *Directory, identity string, now func() time.Time, log
 		passwords: cache[password]{kind: "password", valid: password.complete, dir: dir, now: now, log: log}}
 }
 
-// Enabled implements upstream.AuthProvider.
-func (p *Provider) Enabled(ctx context.Context) bool { return p.inner.Enabled(ctx) }
-
 // Provide returns what is kept for the artifact's registry, or else what inner provides. Its errors are inner's.
-func (p *Provider) Provide(ctx context.Context, artifact string) (upstream.AuthConfig, error) {
+func (p *Provider) Provide(ctx context.Context, artifact string) (authprovider.AuthConfig, error) {
 	got, expires, err := p.passwords.get(ctx, p.key(artifact), func(ctx context.Context) (password, time.Time, error) {
 		provided, err := p.inner.Provide(ctx, artifact)
 		return password{provided.Username, provided.Password}, provided.ExpiresOn, err
 	})
 	if err != nil {
-		return upstream.AuthConfig{}, err
+		return authprovider.AuthConfig{}, err
 	}
-	return upstream.AuthConfig{Username: got.Username, Password: got.Password, Provider: p, ExpiresOn: expires}, nil
+	return authprovider.AuthConfig{Username: got.Username, Password: got.Password, ExpiresOn: expires}, nil
 }
 
 // Refused implements authprovider.RefusalHandler.
-func (p *Provider) Refused(artifact string, refused upstream.AuthConfig) string {
+func (p *Provider) Refused(artifact string, refused authprovider.AuthConfig) string {
 	p.passwords.drop(p.key(artifact), func(kept entry[password]) bool {
 		return kept.Value.Password == refused.Password && p.passwords.now().Sub(kept.Fetched) >= refusalPause
 	})

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 )
 
 // A password is kept for those whom it is for, until shortly before its end.
@@ -78,7 +78,7 @@ func TestRefused(t *testing.T) {
 	w := newWorld(t)
 	first := w.password(t, "me", artifact)
 	refuse := func(password string) {
-		if text := w.run(t, "me").Refused(artifact, upstream.AuthConfig{Username: "user", Password: password}); text != "explained" {
+		if text := w.run(t, "me").Refused(artifact, authprovider.AuthConfig{Username: "user", Password: password}); text != "explained" {
 			t.Errorf("Refused() = %q", text)
 		}
 	}

@@ -14,9 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
-
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/rrsa"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/authprovider"
 )
 
 // role is a role that counts.
@@ -254,10 +253,10 @@ type passwordOf struct {
 	source rrsa.Source
 }
 
-// Provide implements upstream.AuthProvider.
-func (p *passwordOf) Provide(ctx context.Context, artifact string) (upstream.AuthConfig, error) {
+// Provide implements authprovider.AuthProvider.
+func (p *passwordOf) Provide(ctx context.Context, artifact string) (authprovider.AuthConfig, error) {
 	if _, err := p.source.Credential(ctx); err != nil {
-		return upstream.AuthConfig{}, err
+		return authprovider.AuthConfig{}, err
 	}
 	return p.issuer.Provide(ctx, artifact)
 }

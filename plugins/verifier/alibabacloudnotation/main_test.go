@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/ratify-project/ratify/pkg/common"
-	upstream "github.com/ratify-project/ratify/pkg/common/oras/authprovider"
 	"github.com/ratify-project/ratify/pkg/common/plugin"
 	"github.com/ratify-project/ratify/pkg/ocispecs"
 	"github.com/ratify-project/ratify/pkg/verifier"
@@ -74,7 +73,7 @@ func openedBy(t *testing.T, w *scenario.World) *referrerstore.Store {
 	t.Helper()
 	s, err := referrerstore.New(map[string]any{"name": store.Name, "authProvider": map[string]any{"name": authprovider.Name}}, "1.0.0", referrerstore.Options{
 		Transport: w.Cloud.Transport(), Log: slog.New(slog.DiscardHandler),
-		NewAuthProvider: func(block upstream.AuthProviderConfig) (upstream.AuthProvider, error) {
+		NewAuthProvider: func(block map[string]any) (authprovider.AuthProvider, error) {
 			return authprovider.New(block, authprovider.Options{Transport: w.Cloud.Transport(), Log: slog.New(slog.DiscardHandler)})
 		}})
 	if err != nil {
