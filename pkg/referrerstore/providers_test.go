@@ -230,7 +230,7 @@ func TestRefusalReachesWhoeverCovers(t *testing.T) {
 }
 
 // elsewhereProvider covers no registry of the tests.
-type elsewhereProvider struct{ testProvider }
+type elsewhereProvider struct{}
 
 func (*elsewhereProvider) Provide(context.Context, string) (authprovider.AuthConfig, error) {
 	return authprovider.AuthConfig{}, authprovider.ErrNotCovered
@@ -245,6 +245,6 @@ func TestProviderPanics(t *testing.T) {
 	wantError(t, err, "panic", "boom")
 }
 
-type panicking struct{ *testProvider }
+type panicking struct{}
 
 func (panicking) Provide(context.Context, string) (authprovider.AuthConfig, error) { panic("boom") }
