@@ -4,31 +4,36 @@
 #     --build-arg VERSION=v1.2.3 --build-arg COMMIT=$(git rev-parse HEAD) -t registry/ratify:v1.2.3 --push .
 #
 # attaches a software bill of materials and the provenance to the image. With --build-arg VARIANT=slim and the tag v1.2.3-slim it makes the
-# image of `make build-slim`, which has no plugins. Without them, `go version -m /app/ratify` tells each module.
-# `make image` also builds it without a network: with BASE=scratch and SOURCE=prebuilt, which takes the programs from bin/.
+# image of `make build-slim`, which has no plugins. Without docker,
+#
+#   buildah bud --platform linux/amd64,linux/arm64 --build-arg BUILDPLATFORM=linux/amd64 \
+#     --build-arg VERSION=v1.2.3 --build-arg COMMIT=$(git rev-parse HEAD) --manifest registry/ratify:v1.2.3 .
+#   buildah manifest push --all registry/ratify:v1.2.3 docker://registry/ratify:v1.2.3
+#
+# makes the same image, with neither attached: `go version -m` of each program tells its modules. BUILDPLATFORM is the builder's own platform, which
+# not every buildah knows by itself. `make image` also builds it without a network: with BASE=scratch and SOURCE=prebuilt, which takes the programs
+# from bin/. `make image-test` tests all of this.
 
 ARG BUILDER=golang:1.26
 ARG BASE=gcr.io/distroless/static:nonroot
-# The stage that has the programs: build or prebuilt, full or slim.
-ARG SOURCE=build
-ARG VARIANT=full
+# The stage that has the programs: build (the default) or prebuilt, full (the default) or slim. The defaults stand below, where buildah sees them.
+ARG SOURCE
+ARG VARIANT
 
 # The compiler runs on the builder's own platform and compiles for the image's.
 FROM --platform=$BUILDPLATFORM ${BUILDER} AS sources
-ARG TARGETOS=linux
-ARG TARGETARCH
-ARG VERSION=dev
-ARG COMMIT=unknown
-ARG GOPROXY
 WORKDIR /src
 COPY . .
-RUN rm -rf bin && mkdir -p /out/app /out/.ratify
+RUN rm -rf bin && mkdir -p /out/app
 
+# With buildah a stage has only the arguments that it names itself.
 FROM sources AS build-full
+ARG TARGETOS TARGETARCH VERSION=dev COMMIT=unknown GOPROXY
 RUN GOOS=$TARGETOS GOARCH=$TARGETARCH make build plugins VERSION="$VERSION" COMMIT="$COMMIT" && \
-    mv bin/ratify /out/app/ratify && mv bin/plugins /out/.ratify/plugins
+    mv bin/ratify /out/app/ratify && mkdir /out/.ratify && mv bin/plugins /out/.ratify/plugins
 
 FROM sources AS build-slim
+ARG TARGETOS TARGETARCH VERSION=dev COMMIT=unknown GOPROXY
 RUN GOOS=$TARGETOS GOARCH=$TARGETARCH make build-slim VERSION="$VERSION" COMMIT="$COMMIT" && mv bin/ratify-slim /out/app/ratify
 
 FROM scratch AS prebuilt-full
@@ -38,7 +43,7 @@ COPY bin/plugins /out/.ratify/plugins
 FROM scratch AS prebuilt-slim
 COPY bin/ratify-slim /out/app/ratify
 
-FROM ${SOURCE}-${VARIANT} AS programs
+FROM ${SOURCE:-build}-${VARIANT:-full} AS programs
 
 FROM ${BASE}
 ARG BASE
@@ -51,7 +56,8 @@ LABEL org.opencontainers.image.title="Ratify for Alibaba Cloud" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.base.name="${BASE}"
-COPY --from=programs /out/ /
+# Prebuilt programs have the mode of the builder's umask.
+COPY --from=programs --chmod=0755 /out/ /
 ENV RATIFY_CONFIG=/.ratify/
 # Requests of Gatekeeper, metrics, health.
 EXPOSE 6001 8888 9099

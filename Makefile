@@ -160,16 +160,18 @@ bin/cosign: test/tools/cosign/go.mod
 	go build -C test/tools/cosign -ldflags '-s -w' -o $(CURDIR)/$@ github.com/sigstore/cosign/v2/cmd/cosign
 
 # The image of the programs in bin/. BASE=scratch needs no network. Releases for several platforms are compiled in it: see Dockerfile.
-# VARIANT=slim makes that of build-slim.
+# VARIANT=slim makes that of build-slim, GOARCH=arm64 that of another platform.
 VARIANT       ?= full
 PROGRAMS_full := build plugins
 PROGRAMS_slim := build-slim
 IMAGE      ?= ratify:$(VERSION)$(if $(filter slim,$(VARIANT)),-slim)
 BASE       ?= gcr.io/distroless/static:nonroot
-IMAGE_ARGS  = --build-arg SOURCE=prebuilt --build-arg VARIANT=$(VARIANT) --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE)
+IMAGE_ARGS  = --platform linux/$$(go env GOARCH) --build-arg SOURCE=prebuilt --build-arg VARIANT=$(VARIANT) --build-arg BASE=$(BASE) \
+  --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE)
 BUILDAH     = buildah --storage-driver vfs --root $(CURDIR)/bin/buildah --runroot $(CURDIR)/bin/buildah/run
 
 .PHONY: image
+image: export GOOS := linux
 image: $(PROGRAMS_$(VARIANT)) ## Build the image IMAGE (of VARIANT full or slim) on BASE with docker or buildah, and write it to bin/image.tar
 	@rm -rf bin/buildah bin/image.tar
 	@if docker info >/dev/null 2>&1; then \
@@ -180,6 +182,11 @@ image: $(PROGRAMS_$(VARIANT)) ## Build the image IMAGE (of VARIANT full or slim)
 	  rm -rf bin/buildah; \
 	fi
 	@echo "image $(IMAGE): $$(($$(wc -c <bin/image.tar) / 1048576)) MiB, compressed $$(($$(gzip -1 <bin/image.tar | wc -c) / 1048576)) MiB: bin/image.tar"
+
+# The builder and what it compiled are kept in ~/.cache/ratify-image. Needs root.
+.PHONY: image-test
+image-test: ## Build the images of a release, full and slim, for amd64 and arm64, from the sources, and check them
+	test/image/run.sh
 
 # The cluster's programs are built once, into ~/.cache/ratify-e2e. Needs root.
 .PHONY: e2e
