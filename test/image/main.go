@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/report"
 )
 
 // budget bounds the whole run.
@@ -52,20 +52,17 @@ func main() {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	r := &report{}
+	r := &report.Report{}
 	for _, v := range variants {
 		if err := e.check(ctx, v, r); err != nil {
 			log.Fatalf("image: %s: %v", v.name, err)
 		}
 	}
-	fmt.Printf("\n%d passed, %d failed\n", r.passed, r.failed)
-	if r.failed > 0 {
-		os.Exit(1)
-	}
+	r.End()
 }
 
 // check checks the images of a variant: the one with both platforms, which was compiled in the Dockerfile, and the one of prebuilt programs.
-func (e expected) check(ctx context.Context, v variant, r *report) error {
+func (e expected) check(ctx context.Context, v variant, r *report.Report) error {
 	built, err := images(filepath.Join(e.images, "build-"+v.name))
 	if err != nil {
 		return err
@@ -79,19 +76,19 @@ func (e expected) check(ctx context.Context, v variant, r *report) error {
 	if !ok {
 		return fmt.Errorf("the prebuilt image is not there for %s", native)
 	}
-	r.check(v.name+": one index has linux/amd64 and linux/arm64, and nothing else", samePlatforms(built))
+	r.Check(v.name+": one index has linux/amd64 and linux/arm64, and nothing else", samePlatforms(built))
 	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
 		i, ok := built[platform]
 		if !ok {
 			continue // the check before says so
 		}
 		name := v.name + " " + platform + ": "
-		e.checkConfig(i, v, platform, func(what string, err error) { r.check(name+what, err) })
-		r.check(name+"the files and their modes are those of the prebuilt image", sameFiles(i, reference))
-		e.checkPrograms(ctx, i, v, platform, func(what string, err error) { r.check(name+what, err) })
+		e.checkConfig(i, v, platform, func(what string, err error) { r.Check(name+what, err) })
+		r.Check(name+"the files and their modes are those of the prebuilt image", sameFiles(i, reference))
+		e.checkPrograms(ctx, i, v, platform, func(what string, err error) { r.Check(name+what, err) })
 		if platform == native {
-			r.check(name+"the programs are byte for byte those that were compiled outside", e.samePrograms(i, v))
-			r.check(name+"the image has the digest of the prebuilt one", sameDigest(i, reference))
+			r.Check(name+"the programs are byte for byte those that were compiled outside", e.samePrograms(i, v))
+			r.Check(name+"the image has the digest of the prebuilt one", sameDigest(i, reference))
 		}
 	}
 	return nil
@@ -130,18 +127,4 @@ func images(folder string) (map[string]*image, error) {
 		}
 	}
 	return found, nil
-}
-
-// report counts the checks.
-type report struct{ passed, failed int }
-
-// check prints a line for a check. err is why it failed.
-func (r *report) check(name string, err error) {
-	if err != nil {
-		r.failed++
-		fmt.Printf("FAIL  %s: %s\n", name, printable.Line(err.Error()))
-		return
-	}
-	r.passed++
-	fmt.Printf("ok    %s\n", name)
 }

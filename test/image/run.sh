@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image as a release does, from the sources in this checkout, full and slim, for amd64 and arm64, and checks what came out (check.go).
+# Builds the image as a release does, from the sources in this checkout, full and slim, for amd64 and arm64, and checks what came out (main.go).
 # No registry is asked: the builder is a Debian with this machine's Go in the place of golang:1.26, and an empty image with the user nonroot and the
 # certificates of authorities is in the place of distroless. Debian and Go modules are downloaded once. Needs root.
 set -euo pipefail

@@ -27,7 +27,7 @@ func (e *environment) verdicts(ctx context.Context) error {
 		}
 		for _, i := range e.world.images {
 			name := fmt.Sprintf("verify, %s: %s is %s", w.name, i.name, words(w.admits(i)))
-			e.report.check(name, e.expect(ctx, w, config, i.reference, w.admits(i)))
+			e.report.Check(name, e.expect(ctx, w, config, i.reference, w.admits(i)))
 		}
 	}
 	return nil
@@ -45,7 +45,7 @@ func (e *environment) served(ctx context.Context) error {
 			if err == nil && admitted != w.admits(i) {
 				err = fmt.Errorf("the answer is %s", text)
 			}
-			e.report.check(fmt.Sprintf("serve, %s: %s is %s", w.name, i.name, words(w.admits(i))), err)
+			e.report.Check(fmt.Sprintf("serve, %s: %s is %s", w.name, i.name, words(w.admits(i))), err)
 		}
 		if err := s.stop(); err != nil {
 			return err
@@ -67,9 +67,9 @@ func (e *environment) undetermined(ctx context.Context) error {
 			}
 			admitted := host == "kms.cn-hangzhou.aliyuncs.com" && !w.kms
 			service.SetFault(emulator.Fault{Status: http.StatusServiceUnavailable})
-			e.report.check(fmt.Sprintf("%s while %s fails: the image is %s", w.name, host, words(admitted)), e.expect(ctx, w, config, signed.reference, admitted))
+			e.report.Check(fmt.Sprintf("%s while %s fails: the image is %s", w.name, host, words(admitted)), e.expect(ctx, w, config, signed.reference, admitted))
 			service.SetFault(emulator.Fault{})
-			e.report.check(fmt.Sprintf("%s when %s is back: the image is admitted", w.name, host), e.expect(ctx, w, config, signed.reference, true))
+			e.report.Check(fmt.Sprintf("%s when %s is back: the image is admitted", w.name, host), e.expect(ctx, w, config, signed.reference, true))
 		}
 	}
 	return nil
@@ -142,10 +142,10 @@ func (e *environment) cache(ctx context.Context) error {
 		if calls := count(cloud); err == nil && (calls[sts] != run.sts || calls[cr] != run.cr) {
 			err = fmt.Errorf("%d sessions and %d passwords, want %d and %d: %v", calls[sts], calls[cr], run.sts, run.cr, cloud.Calls())
 		}
-		e.report.check(w.name+": "+run.name, err)
+		e.report.Check(w.name+": "+run.name, err)
 	}
 	cloud.RevokePasswords()
-	e.report.check(w.name+": a password that was just fetched and is refused stays: the image is not admitted", e.expect(ctx, w, config, demo.reference, false))
+	e.report.Check(w.name+": a password that was just fetched and is refused stays: the image is not admitted", e.expect(ctx, w, config, demo.reference, false))
 	return e.together(ctx)
 }
 
@@ -180,7 +180,7 @@ func (e *environment) together(ctx context.Context) error {
 	if calls := count(e.world.Cloud); err == nil && (calls[sts] > 4 || calls[cr] > 4) {
 		err = fmt.Errorf("%d sessions and %d passwords were fetched", calls[sts], calls[cr])
 	}
-	e.report.check(w.name+": images that are asked about at the same time share a session and a password", err)
+	e.report.Check(w.name+": images that are asked about at the same time share a session and a password", err)
 	return nil
 }
 
@@ -214,7 +214,7 @@ func (e *environment) mistakes(ctx context.Context) error {
 		if err == nil && (got.admitted || !strings.Contains(got.reports, m.says)) {
 			err = fmt.Errorf("admitted=%t, and the report does not say %q: %s", got.admitted, m.says, got.reports)
 		}
-		e.report.check(m.way.name+": nothing is admitted", err)
+		e.report.Check(m.way.name+": nothing is admitted", err)
 	}
 	return nil
 }
@@ -236,7 +236,7 @@ func (e *environment) dynamic(ctx context.Context) error {
 		cmd.Env = append(e.world.Cloud.PodEnv(), "DOCKER_CONFIG="+docker, "PATH="+os.Getenv("PATH"))
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()
-		e.report.check("publish "+name, err)
+		e.report.Check("publish "+name, err)
 		sources[name] = map[string]any{"artifact": strings.TrimSpace(string(out)),
 			"authProvider": map[string]any{"name": "alibabacloudAcrBasic", "defaultInstanceId": scenario.Demo.ID}}
 	}
@@ -253,7 +253,7 @@ func (e *environment) dynamic(ctx context.Context) error {
 	}
 	for _, name := range []string{"demo, signed, chain, COSE", "demo, tampered signature"} {
 		i := e.world.find(name)
-		e.report.check(fmt.Sprintf("%s: %s is %s", w.name, name, words(i.admitted)), e.expect(ctx, w, config, i.reference, i.admitted))
+		e.report.Check(fmt.Sprintf("%s: %s is %s", w.name, name, words(i.admitted)), e.expect(ctx, w, config, i.reference, i.admitted))
 	}
 	return nil
 }

@@ -13,9 +13,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/printable"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/emulator"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/hosts"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/report"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/scenario"
 )
 
@@ -55,31 +55,14 @@ func main() {
 		fmt.Println("skipped:", err)
 		return
 	}
-	r := &report{}
+	r := &report.Report{}
 	if err := run(ctx, p, r); err != nil {
 		log.Fatalf("stock: %v", err)
 	}
-	fmt.Printf("\n%d passed, %d failed\n", r.passed, r.failed)
-	if r.failed > 0 {
-		os.Exit(1)
-	}
+	r.End()
 }
 
-// report counts the checks.
-type report struct{ passed, failed int }
-
-// check prints a line for a check. err is why it failed.
-func (r *report) check(name string, err error) {
-	if err != nil {
-		r.failed++
-		fmt.Printf("FAIL  %s: %s\n", name, printable.Line(err.Error()))
-		return
-	}
-	r.passed++
-	fmt.Printf("ok    %s\n", name)
-}
-
-func run(ctx context.Context, p programs, r *report) (err error) {
+func run(ctx context.Context, p programs, r *report.Report) (err error) {
 	dir, err := os.MkdirTemp("", "ratify-stock-")
 	if err != nil {
 		return err

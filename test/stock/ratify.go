@@ -15,6 +15,7 @@ import (
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/gatekeeper"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/hosts"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/test/report"
 )
 
 // startTimeout bounds the wait for a server to listen.
@@ -26,7 +27,7 @@ type environment struct {
 	dir     string
 	world   *world
 	hosts   *hosts.Hosts
-	report  *report
+	report  *report.Report
 	configs int // written so far
 }
 
