@@ -15,6 +15,8 @@ import (
 	upstream "github.com/ratify-project/ratify/pkg/referrerstore"
 	"golang.org/x/sync/errgroup"
 	"oras.land/oras-go/v2/errdef"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/recovery"
 )
 
 const (
@@ -60,6 +62,7 @@ func (s *Store) list(ctx context.Context, r reference, desc ocispec.Descriptor) 
 		both, inGroup := errgroup.WithContext(ctx)
 		if s.settings.cosign {
 			both.Go(func() (err error) {
+				defer recovery.ToError(&err)
 				signed, err = s.cosignSignature(inGroup, r, desc.Digest)
 				return err
 			})

@@ -123,6 +123,18 @@ func TestCosign(t *testing.T) {
 	}
 }
 
+func TestCosignPanics(t *testing.T) {
+	f := newFake(t)
+	subject, _ := f.image("app", "v1")
+	o := Options{OnRequest: func(_ string, status int) {
+		if status == http.StatusNotFound { // of the signature's tag
+			panic("boom")
+		}
+	}}
+	_, err := f.storeWith(o, nil, "cosignEnabled", true).ListReferrers(t.Context(), subject, nil, "", nil)
+	wantError(t, err, "panic: boom")
+}
+
 func TestFilter(t *testing.T) {
 	f := newFake(t)
 	f.challenge = ""

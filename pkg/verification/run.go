@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/artifact"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/recovery"
 )
 
 const (
@@ -88,7 +89,7 @@ func (r *run) inspect(ctx context.Context, subject common.Reference, depth int) 
 	group.SetLimit(atOnce)
 	for i, ref := range referrers {
 		group.Go(func() (err error) {
-			defer recovered(&err)
+			defer recovery.ToError(&err)
 			ref.subject = desc
 			found[i] = r.examine(ctx, subject, ref, depth)
 			return nil // examine tells of failures in what it finds
@@ -112,7 +113,7 @@ func (r *run) resolve(ctx context.Context, subject common.Reference, artifactTyp
 	defer list.Wait()
 	defer stop()
 	list.Go(func() {
-		defer recovered(&listErr)
+		defer recovery.ToError(&listErr)
 		referrers, listErr = r.referrers(listing, subject, artifactTypes)
 	})
 	desc, err := SubjectDescriptor(ctx, r.scope.Stores, subject)

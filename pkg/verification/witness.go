@@ -3,9 +3,6 @@ package verification
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"runtime/debug"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -15,13 +12,14 @@ import (
 	"github.com/ratify-project/ratify/pkg/verifier"
 
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/artifact"
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/recovery"
 )
 
 // ask runs a verifier. It keeps apart what verifiers written for Ratify do not: a failure because the artifact is bad, which is
 // the result, and a failure because the artifact could not be read or the time ran out, which is an error. A panic is an error
 // too: it must not end the verification of all other images.
 func ask(ctx context.Context, v verifier.ReferenceVerifier, subject common.Reference, ref referrer) (result verifier.VerifierResult, err error) {
-	defer recovered(&err)
+	defer recovery.ToError(&err)
 	if err := ctx.Err(); err != nil {
 		return verifier.VerifierResult{}, err
 	}
@@ -33,14 +31,6 @@ func ask(ctx context.Context, v verifier.ReferenceVerifier, subject common.Refer
 		}
 	}
 	return result, err
-}
-
-// recovered, deferred, makes an error of a panic.
-func recovered(err *error) {
-	if p := recover(); p != nil {
-		slog.Error("panic while verifying", "panic", p, "stack", string(debug.Stack()))
-		*err = fmt.Errorf("panic: %v; the log has the details", p)
-	}
 }
 
 // witness is a store that remembers the first call that failed for another reason than the artifact itself. It answers from what is

@@ -10,6 +10,7 @@ import (
 	"github.com/ratify-project/ratify/pkg/keymanagementprovider"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/recovery"
 	"github.com/ratify-alibabacloud/ratify-alibabacloud/pkg/alibabacloud/kms"
 )
 
@@ -63,6 +64,7 @@ func (es entries[V]) read(ctx context.Context) []outcome[V] {
 	group.SetLimit(maxReads)
 	for i, e := range es {
 		group.Go(func() error {
+			defer recovery.ToError(&outcomes[i].err)
 			versions, err := e.read(ctx)
 			outcomes[i] = outcome[V]{versions, err}
 			return nil // each entry's error is its own
