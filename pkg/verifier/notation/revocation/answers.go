@@ -153,8 +153,11 @@ func (a *answers) ask(ctx context.Context, r *http.Request, question []byte, key
 		return got, nil // notation-core-go refuses it
 	}
 	got.signed, got.made, got.ends = true, parsed.ThisUpdate, parsed.NextUpdate
+	if responder := parsed.Certificate; responder != nil && responder.NotAfter.Before(got.ends) {
+		got.ends = responder.NotAfter
+	}
 	if parsed.Status != ocsp.Unknown && !now.Add(clockSkew).Before(parsed.ThisUpdate) {
-		got.askAgain = now.Add(min(maxAnswerAge, parsed.NextUpdate.Sub(now)))
+		got.askAgain = now.Add(min(maxAnswerAge, got.ends.Sub(now)))
 	}
 	return a.keep(key, got), nil
 }

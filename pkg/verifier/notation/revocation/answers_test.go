@@ -136,6 +136,21 @@ func TestFalseAnswerDoesNotStick(t *testing.T) {
 	}
 }
 
+// An answer serves no longer than whoever signed it may sign answers.
+func TestAnswerEndsWithTheDelegate(t *testing.T) {
+	w := newWorld(t, "")
+	leaf, now := w.byOCSP(t), time.Now()
+	delegate := must(w.root.Issue("delegate", signing.Options{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning},
+		Validity: signing.Validity{From: now.Add(-time.Hour), To: now.Add(time.Minute)}}))(t)
+	answer := ocsp.Response{SerialNumber: leaf.Certificate().SerialNumber, Certificate: delegate.Certificate(), ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(time.Hour)}
+	w.responder.SetFault(says(must(ocsp.CreateResponse(w.root.Certificate(), delegate.Certificate(), answer, delegate.Key))(t)))
+	w.expect(t, leaf, result.ResultOK)
+	w.responder.SetFault(down)
+	w.expect(t, leaf, result.ResultOK)
+	w.clock.Advance(2 * time.Minute)
+	w.expect(t, leaf, result.ResultUnknown, "503")
+}
+
 // A responder that hangs leaves time for the revocation list, and both for the verdict.
 func TestHangingResponderLeavesTime(t *testing.T) {
 	for name, tt := range map[string]struct {
