@@ -23,6 +23,7 @@ func main() {
 	o := options{}
 	flag.StringVar(&o.cache, "cache", "", "`folder` of the cluster's programs (bin) and of the cluster itself (cluster)")
 	flag.StringVar(&o.image, "image", "bin/image.tar", "`archive` with the image of Ratify, as make image writes it")
+	flag.StringVar(&o.next, "next", "bin/image-next.tar", "`archive` with the slim image of the version that follows")
 	flag.BoolVar(&o.smoke, "smoke", false, "run the themes of the smoke test only")
 	flag.BoolVar(&o.keep, "keep", false, "keep the cluster after the checks, until interrupted")
 	check := flag.Bool("check", false, "say only whether this machine can run the cluster")
@@ -48,9 +49,9 @@ func main() {
 }
 
 type options struct {
-	cache, image string
-	smoke, keep  bool
-	only         *regexp.Regexp
+	cache, image, next string
+	smoke, keep        bool
+	only               *regexp.Regexp
 }
 
 // theme is checks that belong together. Each leaves the installation as it found it: Ratify by the chart, with the releases' root trusted.

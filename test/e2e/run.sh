@@ -21,6 +21,10 @@ GOFLAGS=$flags go build -o "$cache/e2e" ./test/e2e
 "$cache/e2e" -cache "$cache" -check # before minutes of building
 GOFLAGS=$flags go build -ldflags '-s -w' -o "$cache/bin/pause" ./test/e2e/pause
 RATIFY_E2E_CACHE=$cache test/e2e/build.sh
+if [[ " $* " != *" -smoke "* ]]; then # what the upgrade begins and ends with
+	make --no-print-directory bin/upstream-ratify
+	make --no-print-directory image VARIANT=slim IMAGE=ratify.e2e/ratify:v0.2.0-slim VERSION=v0.2.0 BASE=scratch
+	mv bin/image.tar bin/image-next.tar
+fi
 make --no-print-directory image IMAGE=ratify.e2e/ratify:e2e BASE=scratch
-[[ " $* " == *" -smoke "* ]] || make --no-print-directory bin/upstream-ratify # which the upgrade begins with
 exec "$cache/e2e" -cache "$cache" -image bin/image.tar "$@"

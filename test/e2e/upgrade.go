@@ -16,7 +16,7 @@ import (
 // ratifyResources are the custom resources of an installation.
 const ratifyResources = "stores,verifiers,policies,keymanagementproviders"
 
-// checkUpgrade installs the chart of Ratify v1.4, as its users have it, and upgrades it to ours, and ours to itself with other values.
+// checkUpgrade installs the chart of Ratify v1.4, as its users have it, and upgrades it to ours, ours to the next version, and goes back.
 func checkUpgrade(ctx context.Context, e *environment) error {
 	good, _, err := e.push(ctx, scenario.Demo, "upgrade/good", scenario.SignedJWS)
 	if err != nil {
@@ -36,13 +36,13 @@ func checkUpgrade(ctx context.Context, e *environment) error {
 	}) {
 		return errors.New("there is nothing to upgrade")
 	}
-	upgrade := func(what string, atMost time.Duration, arguments ...string) {
+	values, err := e.values()
+	if err != nil {
+		return err
+	}
+	change := func(what string, atMost time.Duration, arguments ...string) {
 		e.check(ctx, what, func(ctx context.Context) error {
 			before, err := e.uids(ctx)
-			if err != nil {
-				return err
-			}
-			values, err := e.values()
 			if err != nil {
 				return err
 			}
@@ -50,7 +50,7 @@ func checkUpgrade(ctx context.Context, e *environment) error {
 			if err != nil {
 				return err
 			}
-			_, err = e.helm(ctx, append(append([]string{"upgrade", "ratify", chart, "--namespace", ratifyNamespace, "--wait", "--timeout=2m"}, values...), arguments...)...)
+			_, err = e.helm(ctx, append(arguments, "--namespace", ratifyNamespace, "--wait", "--timeout=2m")...)
 			err = errors.Join(err, probe.stop(atMost))
 			after, listing := e.uids(ctx)
 			if err = errors.Join(err, listing); err != nil {
@@ -65,13 +65,54 @@ func checkUpgrade(ctx context.Context, e *environment) error {
 		})
 	}
 	// A pod of Ratify v1.4 that is told to end closes its port before kube-proxy knows.
-	upgrade("helm upgrade to ours: no unprotected moment, the same resources", 3*time.Second, "--take-ownership")
+	change("helm upgrade to ours: no unprotected moment, the same resources", 3*time.Second,
+		append([]string{"upgrade", "ratify", chart, "--take-ownership"}, values...)...)
 	// As docs/chart.md says: upstream's chart makes it without a key to trust, and ours does not.
 	if _, err := e.kubectl(ctx, "delete", "verifiers.config.ratify.deislabs.io", "verifier-cosign"); err != nil {
 		return err
 	}
-	upgrade("helm upgrade of ours with other values, likewise, and no failed admission", 0, "--set", "replicaCount=2", "--set", "podLabels.changed=yes")
+	former, err := e.version(ctx)
+	if err != nil {
+		return err
+	}
+	following, err := e.nextChart(ctx)
+	if err != nil {
+		return err
+	}
+	change("helm upgrade of ours to the next version, slim and with two replicas, likewise, and no failed admission", 0, append(append([]string{
+		"upgrade", "ratify", following}, values...), "--set", "image.tag=v"+next, "--set", "image.variant=slim", "--set", "replicaCount=2")...)
+	e.check(ctx, "which is what runs", func(ctx context.Context) error { return e.isVersion(ctx, "v"+next+"-slim") })
+	change("helm rollback, likewise", 0, "rollback", "ratify")
+	e.check(ctx, "and the former version runs", func(ctx context.Context) error { return e.isVersion(ctx, former) })
 	return checkUninstall(ctx, e)
+}
+
+// next is the version that follows the chart's. run.sh builds its image.
+const next = "0.2.0"
+
+// nextChart packages our chart as that of the next version, gives its image to the node, and returns the package's path.
+func (e *environment) nextChart(ctx context.Context) (string, error) {
+	if err := e.cluster.Import(ctx, cluster.Image{Name: ratifyImage + ":v" + next + "-slim", Archive: e.o.next}); err != nil {
+		return "", err
+	}
+	_, err := e.helm(ctx, "package", chart, "--version", next, "--app-version", "v"+next, "--destination", e.home)
+	return filepath.Join(e.home, "ratify-"+next+".tgz"), err
+}
+
+// version asks the program in a pod of Ratify for its version.
+func (e *environment) version(ctx context.Context) (string, error) {
+	return e.kubectl(ctx, "exec", "--namespace", ratifyNamespace, "deployment/ratify", "--", "/app/ratify", "version")
+}
+
+// isVersion waits until what a pod says of its version contains a text: pods from before the change may still be ending.
+func (e *environment) isVersion(ctx context.Context, want string) error {
+	return eventually(ctx, back, func(ctx context.Context) error {
+		got, err := e.version(ctx)
+		if err == nil && !strings.Contains(got, want) {
+			err = fmt.Errorf("it is not %s: %s", want, got)
+		}
+		return err
+	})
 }
 
 // upstreamImage is the name of an image of Ratify v1.4.6, which run.sh builds the program of.
