@@ -78,7 +78,6 @@ func New(o Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	everywhere := false
 	mgr, err := ctrl.NewManager(o.API, ctrl.Options{
 		Scheme:         scheme,
 		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return mapper, nil },
@@ -89,7 +88,7 @@ func New(o Options) (*Manager, error) {
 			ByObject:         map[client.Object]cache.ByObject{&corev1.Secret{}: onlyThe(o.Names)},
 		},
 		Controller: ctrlconfig.Controller{
-			NeedLeaderElection: &everywhere,
+			NeedLeaderElection: new(false),
 			CacheSyncTimeout:   math.MaxInt64, // an API server that is away, or lacks a kind, must not end the process
 			SkipNameValidation: new(true),     // several Managers in one process are fine
 		},
