@@ -17,9 +17,7 @@ import (
 // a cache, but nobody joins it any more. A panic in the call becomes an error. Make a Group with New. It is safe for concurrent use.
 type Group[V any] struct {
 	timeout time.Duration
-
-	mu    sync.Mutex
-	calls map[string]*call[V]
+	calls   map[string]*call[V]
 }
 
 type call[V any] struct {
@@ -27,23 +25,11 @@ type call[V any] struct {
 	value V
 	err   error
 	step  step
-
-	callers   map[<-chan struct{}]int // who have not given up, by what tells that nobody waits for the call that they are a part of
-	abandoned chan struct{}           // closed when all have
-	closed    bool
+	callers
 }
 
-// waitedFor reports whether anybody waits for the call, as a part of a call that somebody waits for.
-func (c *call[V]) waitedFor() bool {
-	for outer := range c.callers {
-		select {
-		case <-outer:
-		default:
-			return true
-		}
-	}
-	return false
-}
+// mu guards the calls of all Groups, and who waits for them, which is asked across Groups.
+var mu sync.Mutex
 
 // New returns a Group whose calls each end after timeout.
 func New[V any](timeout time.Duration) *Group[V] {
@@ -57,23 +43,23 @@ func (g *Group[V]) Do(ctx context.Context, key string, fn func(context.Context) 
 		var none V
 		return none, context.Cause(ctx)
 	}
-	outer, left := abandonedOf(ctx), false
-	g.mu.Lock()
+	outer, left := callersOf(ctx), false
+	mu.Lock()
 	c, ok := g.calls[key]
-	if ok && !c.waitedFor() { // its callers were abandoned, and have yet to notice
+	if ok && !c.wait() { // those that they are a part of were abandoned, and they have yet to notice
 		g.abandon(key, c)
 		ok = false
 	}
 	if !ok {
-		c = &call[V]{done: make(chan struct{}), abandoned: make(chan struct{}), callers: make(map[<-chan struct{}]int)}
+		c = &call[V]{done: make(chan struct{}), callers: newCallers()}
 		g.calls[key] = c
 		go g.run(context.WithoutCancel(ctx), key, c, fn)
 	}
-	c.callers[outer]++
-	g.mu.Unlock()
+	c.of[outer]++
+	mu.Unlock()
 	follow(ctx, &c.step)
 
-	waits := outer
+	waits := outer.left()
 	for {
 		select {
 		case <-c.done:
@@ -99,25 +85,25 @@ func (g *Group[V]) run(ctx context.Context, key string, c *call[V], fn func(cont
 			slog.Error("panic in a call that others wait for", "panic", p, "stack", string(debug.Stack()))
 			c.err = fmt.Errorf("panic: %v; the log has the details", p)
 		}
-		g.mu.Lock()
+		mu.Lock()
 		g.forget(key, c)
-		g.mu.Unlock()
+		mu.Unlock()
 		close(c.done)
 	}()
-	c.value, c.err = fn(withAbandoned(withStep(ctx, &c.step), c.abandoned))
+	c.value, c.err = fn(withCallers(withStep(ctx, &c.step), &c.callers))
 	if errors.Is(c.err, context.DeadlineExceeded) && ctx.Err() != nil {
 		c.err = waited(c.err, &c.step)
 	}
 }
 
 // leave notes that a caller gave up.
-func (g *Group[V]) leave(key string, c *call[V], outer <-chan struct{}) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if c.callers[outer]--; c.callers[outer] == 0 {
-		delete(c.callers, outer)
+func (g *Group[V]) leave(key string, c *call[V], outer *callers) {
+	mu.Lock()
+	defer mu.Unlock()
+	if c.of[outer]--; c.of[outer] == 0 {
+		delete(c.of, outer)
 	}
-	if !c.waitedFor() {
+	if !c.wait() {
 		g.abandon(key, c)
 	}
 }
@@ -125,10 +111,7 @@ func (g *Group[V]) leave(key string, c *call[V], outer <-chan struct{}) {
 // abandon notes that nobody waits for a call, so that nobody joins it, or the calls inside of it, any more.
 func (g *Group[V]) abandon(key string, c *call[V]) {
 	g.forget(key, c)
-	if !c.closed {
-		c.closed = true
-		close(c.abandoned)
-	}
+	c.abandon()
 }
 
 func (g *Group[V]) forget(key string, c *call[V]) {

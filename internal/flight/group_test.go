@@ -57,9 +57,9 @@ func TestDoCollapses(t *testing.T) {
 		t.Errorf("another key: %v", err)
 	}
 	for joined := 0; joined < 10; { // all have joined before the call ends
-		g.mu.Lock()
-		joined = g.calls["k"].callers[nil]
-		g.mu.Unlock()
+		mu.Lock()
+		joined = g.calls["k"].of[nil]
+		mu.Unlock()
 	}
 	close(call.release)
 	wg.Wait()
@@ -127,19 +127,46 @@ func TestAbandonmentReachesInnerCalls(t *testing.T) {
 	}
 }
 
-// A call whose callers were abandoned is not joined, even if they have yet to notice.
+// A call is not joined when all have given up on the calls that its callers are a part of, at whatever depth, even if they have yet to notice.
 func TestAbandonedCallersKeepNoCall(t *testing.T) {
-	g := New[string](time.Minute)
-	abandoned := make(chan struct{})
-	close(abandoned)
-	old := &call[string]{done: make(chan struct{}), abandoned: make(chan struct{}), callers: map[<-chan struct{}]int{abandoned: 2}}
-	g.calls["k"] = old
-	if v, err := g.Do(t.Context(), "k", func(context.Context) (string, error) { return "new", nil }); v != "new" || err != nil {
-		t.Errorf("%q, %v", v, err)
+	for depth := range 3 {
+		g := New[string](time.Minute)
+		given := newCallers() // up, by all
+		outer := &given
+		for range depth {
+			inside := newCallers()
+			inside.of[outer]++
+			outer = &inside
+		}
+		old := &call[string]{done: make(chan struct{}), callers: newCallers()}
+		old.of[outer] = 2
+		g.calls["k"] = old
+		if v, err := g.Do(t.Context(), "k", func(context.Context) (string, error) { return "new", nil }); v != "new" || err != nil {
+			t.Errorf("%d calls between: %q, %v", depth, v, err)
+		}
+		<-old.gone    // which the calls inside of it see
+		for range 2 { // they notice
+			g.leave("k", old, outer)
+		}
 	}
-	<-old.abandoned // which the calls inside of it see
-	for range 2 {   // they notice
-		g.leave("k", old, abandoned)
+}
+
+// Whoever waits for one of the calls that a call is a part of waits for it, too.
+func TestOneCallerKeepsTheCall(t *testing.T) {
+	given, kept := newCallers(), newCallers()
+	kept.of[nil]++
+	inside := newCallers()
+	inside.of[&given]++
+	inside.of[&kept]++
+	inside.of[&inside]++ // a call that waits for itself does not end, and does not count
+	for range 100 {      // in whatever order
+		if !inside.wait() {
+			t.Fatal("nobody waits")
+		}
+	}
+	delete(kept.of, nil)
+	if inside.wait() {
+		t.Error("somebody waits")
 	}
 }
 

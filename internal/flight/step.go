@@ -58,7 +58,7 @@ type step struct {
 // Detach returns a context for work that goes on without the call of ctx: with its values, but it neither ends with that call nor is
 // what that call waits for.
 func Detach(ctx context.Context) context.Context {
-	return withAbandoned(withStep(context.WithoutCancel(ctx), nil), nil)
+	return withCallers(withStep(context.WithoutCancel(ctx), nil), nil)
 }
 
 // point is a text, or the step of another call.
@@ -87,22 +87,8 @@ func follow(ctx context.Context, other *step) {
 	}
 }
 
-type (
-	stepKey      struct{}
-	abandonedKey struct{}
-)
+type stepKey struct{}
 
 func withStep(ctx context.Context, s *step) context.Context {
 	return context.WithValue(ctx, stepKey{}, s)
-}
-
-// withAbandoned returns a context that tells the calls inside when nobody waits for the call that it belongs to.
-func withAbandoned(ctx context.Context, abandoned <-chan struct{}) context.Context {
-	return context.WithValue(ctx, abandonedKey{}, abandoned)
-}
-
-// abandonedOf returns the channel of withAbandoned; nil, which blocks for ever, outside of calls.
-func abandonedOf(ctx context.Context) <-chan struct{} {
-	abandoned, _ := ctx.Value(abandonedKey{}).(<-chan struct{})
-	return abandoned
 }
