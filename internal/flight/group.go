@@ -3,11 +3,10 @@ package flight
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/ratify-alibabacloud/ratify-alibabacloud/internal/recovery"
 )
 
 // Group runs one call per key at a time and hands its outcome to everybody who asked for that key meanwhile.
@@ -81,15 +80,12 @@ func (g *Group[V]) run(ctx context.Context, key string, c *call[V], fn func(cont
 	ctx, cancel := context.WithTimeout(ctx, g.timeout)
 	defer cancel()
 	defer func() {
-		if p := recover(); p != nil {
-			slog.Error("panic in a call that others wait for", "panic", p, "stack", string(debug.Stack()))
-			c.err = fmt.Errorf("panic: %v; the log has the details", p)
-		}
 		mu.Lock()
 		g.forget(key, c)
 		mu.Unlock()
 		close(c.done)
 	}()
+	defer recovery.ToError(&c.err)
 	c.value, c.err = fn(withCallers(withStep(ctx, &c.step), &c.callers))
 	if errors.Is(c.err, context.DeadlineExceeded) && ctx.Err() != nil {
 		c.err = waited(c.err, &c.step)
